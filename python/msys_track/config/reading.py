@@ -20,6 +20,7 @@ from msys_track.config.schema.tables import (
     FAMILIES,
     NESTED,
     SCOPE,
+    SEALING,
     TABLES,
     TOP,
     Family,
@@ -56,7 +57,6 @@ from msys_track.tracking.tenants import TenantSettings
 
 Server: TypeAlias = Literal["proxy", "tracker", "report"]
 
-_SEALING: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
     TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
     MetricsSettings,
@@ -97,8 +97,8 @@ class Reading:
     """What was read; `values` and `stanzas` are complete only if there are no problems."""
 
     __slots__ = (
-        "_document", "_folder", "_likely", "_server", "_written", "families", "faults",
-        "policy_files", "stanzas", "values", "webhooks",
+        "_document", "_folder", "_has_sinks", "_likely", "_server", "_written", "families",
+        "faults", "policy_files", "stanzas", "values", "webhooks",
     )  # fmt: skip
 
     def __init__(self, document: Document, server: Server | None = None) -> None:
@@ -108,6 +108,10 @@ class Reading:
         """
         self._document = document
         self._server = server
+        events = document.members.get("events")
+        logs_mail = isinstance(events, dict) and events.get("injection") is True
+        # The servers that send events to sinks, and so need what sinks need.
+        self._has_sinks = server in (None, "tracker") or (server == "proxy" and logs_mail)
         self._folder = document.path.parent
         self.faults: dict[tuple[KeyPath, str], None] = {}
         self._likely: set[KeyPath] = set()
@@ -209,7 +213,8 @@ class Reading:
                 first = firsts.setdefault(read_name(name), name)
                 if first != name:
                     other = write_path((family, first))
-                    self._add_fault((family, name), f"the same as [{other}]; keep one")
+                    path = self._find_written_path((family, name))
+                    self._add_fault(path, f"the same as [{other}]; keep one")
 
     def _refuse_value(self, path: KeyPath, value: object) -> None:
         table = f"a table, [{write_path(path)}]"
@@ -265,7 +270,7 @@ class Reading:
                 # It may be the secret itself, which must not be shown.
                 self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
         elif key.settings in _SINKS.values() or key.fields == ("webhooks_json",):
-            if self._is_used_by("tracker"):
+            if self._has_sinks:
                 self._find_file_to_read(path, key, name)
         elif key.settings is ReportSettings and key.fields != ("store",):
             if self._is_used_by("report"):
@@ -278,16 +283,18 @@ class Reading:
 
     def _find_file_to_make(self, path: KeyPath, key: Key, name: Path) -> None:
         file, is_folder = self._folder / name, key.settings in _FOLDERS
-        # Another user may run that server, which reports what it can't open.
-        with suppress(PermissionError):
+        try:
             if is_folder != file.is_dir() and file.exists():
-                found, allowed = ("a file", "a folder") if is_folder else ("a folder", "a file")
-                self._add_fault(
-                    path, f"found {write_found(str(name))}, {found}, allowed: {allowed}"
-                )
+                what = "a file, allowed: a folder" if is_folder else "a folder, allowed: a file"
             elif not file.parent.is_dir():
                 what = f"but the folder {file.parent} does not exist"
-                self._add_fault(path, f"found {write_found(str(name))}, {what}")
+            else:
+                return
+        except PermissionError:
+            return  # another user may run that server, which reports what it can't open
+        except OSError as error:
+            what = f"which can't be looked at: {describe_os_error(error)}"
+        self._add_fault(path, f"found {write_found(str(name))}, {what}")
 
     def _find_file_of_proxy(self, path: KeyPath, key: Key, name: Path) -> None:
         if self._is_used_by("proxy"):
@@ -357,7 +364,7 @@ class Reading:
                 for name, key in its.keys.items():
                     if key.is_required:
                         self._require((family, member, name), "write it", key)
-        if server := next((table for table in written if table in _SEALING), None):
+        if server := next((table for table in written if table in SEALING), None):
             self._require(("keys",), f"[{server}] needs it at the top,", TOP["keys"])
 
     def _require(self, canonical: KeyPath, what: str, key: Key) -> None:
@@ -430,8 +437,8 @@ class Reading:
 
     def _read_webhooks_json(self) -> dict[str, WebhookSettings]:
         file = self.values[EventsSettings].get("webhooks_json")
-        if file is None or not file.is_file():
-            return {}  # reported already
+        if file is None or not self._has_sinks:
+            return {}
         path = self._find_written_path(("events", "webhooks_json"))
         allows = bool(self.values[EventsSettings].get("webhooks_json_allow_private"))
         try:
@@ -440,8 +447,9 @@ class Reading:
             for fault in error.faults:
                 self._add_fault(path, fault)
             return {}
-        for name in {*found}.intersection(self.families["webhook"]):
-            self._add_fault(path, f"{file.name}: {name}: there is a [webhook.{name}] too")
+        for name in found:
+            if name in self.families["webhook"]:
+                self._add_fault(path, f"{file.name}: {name}: there is a [webhook.{name}] too")
         return found
 
     # Faults

@@ -56,12 +56,14 @@ class PythonPolicy:
         self.notices = tuple(f"{place}: {why}" for place, why in notices)
         self._functions: dict[Hook, _Function] = {}
         for hook in Hook:
-            function = getattr(module, hook.value, None)
-            if inspect.iscoroutinefunction(function):
+            if hook.value not in functions:
+                continue
+            function = getattr(module, hook.value)
+            if inspect.iscoroutinefunction(function) or not callable(function):
+                found = "async" if callable(function) else type(function).__name__
                 where = f"{functions[hook.value]}: {hook.value}"
-                raise SettingsError(f"{where} is async; a hook is a plain function")
-            if callable(function):
-                self._functions[hook] = function
+                raise SettingsError(f"{where} is {found}; a hook is a plain function")
+            self._functions[hook] = function
 
     @property
     def hooks(self) -> frozenset[Hook]:
@@ -102,6 +104,8 @@ def _run_file(path: Path, source: bytes) -> ModuleType:
         raise SettingsError(f"{path}:{error.lineno or 1}: {error.msg}") from error
     except ValueError as error:
         raise SettingsError(f"{path}:1: {error}") from error
+    except (MemoryError, RecursionError) as error:
+        raise SettingsError(f"{path}:1: nests too deeply") from error
     # Dataclasses and pickle look up a module by its name.
     sys.modules[module.__name__] = module
     try:

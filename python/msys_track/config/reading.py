@@ -143,6 +143,15 @@ class Reading:
         for path, text in self.faults:
             yield self._document.problem(path, text)
 
+    def make_upstreams(self) -> dict[str, UpstreamSettings]:
+        """Make the settings of each upstream by its table's name; without tables, of `""`.
+
+        What a table does not set is as `[proxy]` has it. There must be no problems so far.
+        """
+        shared = self.values[UpstreamSettings]
+        tables = self.families["upstream"] or {"": {}}
+        return {name: UpstreamSettings(**{**shared, **own}) for name, own in tables.items()}
+
     def _read_table(
         self,
         path: KeyPath,
@@ -395,8 +404,7 @@ class Reading:
 
     def _find_conflicts(self) -> None:
         relays_passwords = bool(self.values[AccessSettings].get("auth_passthrough"))
-        for name, own in (self.families["upstream"] or {"": {}}).items():
-            settings = UpstreamSettings(**{**self.values[UpstreamSettings], **own})
+        for name, settings in self.make_upstreams().items():
             try:
                 settings.check_conflicts(relays_passwords=relays_passwords)
             except ConflictError as error:

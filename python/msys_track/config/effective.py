@@ -16,7 +16,7 @@ from msys_track.config.schema.tables import FAMILIES, SCOPE, TABLES, TOP, Key
 from msys_track.config.toml.names import write_name
 from msys_track.config.toml.writing import header_text, value_text
 from msys_track.options.resolve import DEFAULT, POLICY, resolve
-from msys_track.options.variables import PATHWAY
+from msys_track.options.variables import FIELDS, PATHWAY
 from msys_track.policy.context import Context, Contexts
 from msys_track.settings.addresses import listen_name
 from msys_track.settings.key import write_fields, write_setting
@@ -32,7 +32,7 @@ _UNKEPT: Final = (
     "later without their passwords"
 )
 _PLAIN: Final = "credentials go there in plain text; use https"
-_VARIABLES: Final = {"tracking_link_expiry_seconds": "smtpapi_tracking_link_expiry"}
+_VARIABLES: Final = {field: name for name, field in FIELDS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ def find_options(configuration: Configuration, selector: ScopeSelector) -> Table
         (field,) = key.fields
         source = origins[field].source
         if source == POLICY:
-            source = f"context of {sources[_VARIABLES.get(field, f'smtpapi_{field}')]}"
+            source = f"context of {sources[_VARIABLES[field]]}"
         shown[name] = Effective(write_setting(origins[field].value), source)
     return shown
 

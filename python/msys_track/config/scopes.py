@@ -17,11 +17,7 @@ from msys_track.settings.kinds import NotAllowedError
 from msys_track.smtp.address import Address
 
 _MODULE: Final = "smtpapi_"
-_VARIABLES: Final = tuple(
-    f"{_MODULE}{field.removesuffix('_seconds')}"
-    for field in variables.Variables._fields
-    if field not in ("customer_id", "subaccount_id", "ignored")
-)
+_VARIABLES: Final = tuple(name for name in variables.FIELDS if name.startswith(_MODULE))
 """Context variables of Momentum's module: only these may have its prefix."""
 
 

@@ -133,10 +133,10 @@ def _compact_metadata(value: str) -> str:
 
 def _parse_tags(value: str) -> tuple[str, ...]:
     try:
-        (tags,) = strict_json.parse_object(f'{{"tags":{value}}}').values()
-    except (JsonError, ValueError):
-        tags = None
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        tags = strict_json.parse_array(value)
+    except JsonError:
+        tags = [None]
+    if not all(isinstance(tag, str) for tag in tags):
         raise _MeaninglessError("a JSON array of strings")
     return tuple(dict.fromkeys(tags))[:MAX_TAGS]
 

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from msys_track.config import scopes
 from msys_track.config.document import Document, KeyPath
 from msys_track.config.loops import find_loops
+from msys_track.config.named_files import Server
 from msys_track.config.problems import ConfigurationError, Problem
-from msys_track.config.reading import Reading, Server
+from msys_track.config.reading import Reading
 from msys_track.config.schema.tables import TopLevel
 from msys_track.eventlog.settings import EventsSettings
 from msys_track.injection.access.faults import find_faults

@@ -13,7 +13,7 @@ from msys_track.config.document import (
     Place,
 )
 from msys_track.config.momentum import document as momentum
-from msys_track.config.reading import Server
+from msys_track.config.named_files import Server
 from msys_track.config.toml import document as toml
 from msys_track.keys.file import KeySource
 

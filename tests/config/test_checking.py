@@ -122,6 +122,25 @@ def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: P
     ]
 
 
+@pytest.mark.parametrize(
+    "table", ["[webhook.a]\nurl = [", "[kafka.a]\nservers = [", "[file.a]\npath = ["]
+)
+def test_a_line_that_can_not_be_read_is_the_only_fault_of_its_table(
+    folder: Path, table: str
+) -> None:
+    (found,) = list_faults(folder, "msys-track.toml", table)
+    assert "not TOML" in found
+
+
+def test_all_that_does_not_go_together_is_told_at_once(folder: Path) -> None:
+    text = (
+        'keys = "keys.toml"\n[proxy]\nupstream = "127.0.0.1:25"\nupstream_user = "a"\n'
+        '[kafka.a]\nservers = ["k:9092"]\nsasl_user = "a"\n[report]\ntls_key = "keys.toml"\n'
+    )
+    found = list_faults(folder, "msys-track.toml", text)
+    assert lines(found, folder / "msys-track.toml") == {4, 7, 9}
+
+
 @pytest.mark.parametrize("proxy", ["7", "[]", '"x"'])
 def test_an_upstream_of_the_command_line_hides_no_fault_of_the_table_it_goes_to(
     folder: Path, proxy: str

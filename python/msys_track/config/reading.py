@@ -6,6 +6,8 @@ reported together. Its path then differs from the canonical one.
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
+from os.path import realpath
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,13 +94,7 @@ class Reading:
         self.webhooks = self._read_webhooks_json()
         """Of Momentum's file, by their names."""
         if not self.faults:
-            self._find_conflicts_of_sinks()
-        if not self.faults and ("proxy",) in self._written:
             self._find_conflicts()
-        if not self.faults and "store" in self.values[TrackerSettings]:
-            self._find_conflicts_of_tracker()
-        if not self.faults:
-            self._find_conflicts_of_report()
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong, in the order in which it was found."""
@@ -289,6 +285,28 @@ class Reading:
         self._add_fault(self._find_written_path(("proxy", "upstream")), text)
 
     def _find_conflicts(self) -> None:
+        if ("proxy",) in self._written:
+            self._find_conflicts_of_upstreams()
+        if "store" in self.values[TrackerSettings]:
+            tracker = TrackerSettings(**self.values[TrackerSettings])
+            self._find_conflict(tracker.check_conflicts, ("tracker",))
+        report = ReportSettings(**self.values[ReportSettings])
+        self._find_conflict(report.check_conflicts, ("report",))
+        for family, settings in _SINKS.items():
+            required = [key for key in FAMILIES[family].keys.values() if key.is_required]
+            for name, own in self.families[family].items():
+                # Without those, their lines are the ones that can't be read.
+                if all(own.keys() >= {*key.fields} for key in required):
+                    self._find_conflict(partial(settings, **own), (family, name))
+        self._find_files_that_two_write()
+
+    def _find_conflict(self, check: Callable[[], object], table: KeyPath) -> None:
+        try:
+            check()
+        except ConflictError as error:
+            self._add_fault(self._find_written_path((*table, error.field)), error.text)
+
+    def _find_conflicts_of_upstreams(self) -> None:
         relays_passwords = bool(self.values[AccessSettings].get("auth_passthrough"))
         for name, settings in self.make_upstreams().items():
             try:
@@ -298,36 +316,15 @@ class Reading:
                 path = here if name else ("proxy", f"upstream_{error.field}")
                 self._add_fault(self._find_written_path(path), error.text)
 
-    def _find_conflicts_of_tracker(self) -> None:
-        try:
-            TrackerSettings(**self.values[TrackerSettings]).check_conflicts()
-        except ConflictError as error:
-            self._add_fault(self._find_written_path(("tracker", error.field)), error.text)
-
-    def _find_conflicts_of_report(self) -> None:
-        try:
-            ReportSettings(**self.values[ReportSettings]).check_conflicts()
-        except ConflictError as error:
-            self._add_fault(self._find_written_path(("report", error.field)), error.text)
-
-    def _find_conflicts_of_sinks(self) -> None:
-        for family, settings in _SINKS.items():
-            for name, own in self.families[family].items():
-                try:
-                    settings(**own)
-                except ConflictError as error:
-                    here = (family, name, error.field)
-                    self._add_fault(self._find_written_path(here), error.text)
-
-        writers: dict[Path, str] = {}
+    def _find_files_that_two_write(self) -> None:
+        writers: dict[str, str] = {}
         for name, own in self.families["file"].items():
             if (path := own.get("path")) is not None:
-                first = writers.setdefault((self._folder / path).resolve(), name)
+                first = writers.setdefault(realpath(self._folder / path), name)
                 if first != name:
                     other = write_path(("file", first))
-                    place = self._find_written_path(("file", name, "path"))
                     text = f"[{other}] writes it already; give each its own file"
-                    self._add_fault(place, text)
+                    self._add_fault(self._find_written_path(("file", name, "path")), text)
 
     def _read_webhooks_json(self) -> dict[str, WebhookSettings]:
         file = self.values[EventsSettings].get("webhooks_json")

@@ -40,6 +40,15 @@ def test_a_file_that_nests_too_deeply_is_a_fault_of_it() -> None:
         policy(f"x = {'-' * 100_000}1")
 
 
+@pytest.mark.parametrize("bad", ["raise OSError", "def validate_helo(t): pass", "x = 1"])
+def test_a_policy_goes_on_as_it_was_if_its_next_version_is_refused(bad: str) -> None:
+    source = "import pickle\nclass A: pass\ndef validate_rcptto(t): pickle.dumps(A())\n"
+    made = policy(source)
+    with pytest.raises(SettingsError):
+        policy(bad)
+    assert made.ask(Hook.RCPTTO, transaction()) == CONTINUE
+
+
 def test_none_goes_on_and_a_rejection_rejects() -> None:
     made = policy(
         "from msys_track.policy import Rejection\n"

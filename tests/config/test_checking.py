@@ -141,6 +141,13 @@ def test_all_that_does_not_go_together_is_told_at_once(folder: Path) -> None:
     assert lines(found, folder / "msys-track.toml") == {4, 7, 9}
 
 
+def test_a_command_to_type_is_quoted_and_a_fault_is_one_line(folder: Path) -> None:
+    (found,) = list_faults(folder, "msys-track.toml", 'keys = "our keys.toml"\n[report]\n')
+    assert found.endswith(f"no such file: msys-track keys new '{folder}/our keys.toml'")
+    (found,) = list_faults(folder, "msys-track.toml", '[report]\nusers = "a\\nb"\n')
+    assert found.endswith(rf"msys-track users add '{folder}/a\nb' NAME")
+
+
 @pytest.mark.parametrize("proxy", ["7", "[]", '"x"'])
 def test_an_upstream_of_the_command_line_hides_no_fault_of_the_table_it_goes_to(
     folder: Path, proxy: str

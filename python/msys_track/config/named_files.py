@@ -6,6 +6,7 @@ Each server may run as a user who can't see the files of the others.
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from stat import S_ISDIR, S_ISREG
 from typing import Final, Literal, TypeAlias
 
@@ -80,9 +81,9 @@ class NamedFiles:
             return self._judge_file_to_make(name, is_folder=is_folder)
         hint = ""
         if settings is TopLevel:
-            hint = f": msys-track keys new {self._folder / name}"
+            hint = f": msys-track keys new {quote(str(self._folder / name))}"
         elif key.fields[0] in _USERS:
-            hint = f": msys-track users add {self._folder / name} NAME"
+            hint = f": msys-track users add {quote(str(self._folder / name))} NAME"
         return self._judge_file_to_read(path, name, hint)
 
     def _is_needed(self, settings: type) -> bool:

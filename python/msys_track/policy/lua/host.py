@@ -61,7 +61,7 @@ class LuaPolicy:
         """Run the file once.
 
         Raises:
-            SettingsError: lupa is missing, or the file can't be compiled or run or has no hook.
+            SettingsError: lupa is missing, or the file can't be compiled or run, or has no hook.
         """
         self.path = path
         self.settings = {

@@ -171,7 +171,7 @@ def test_each_value_is_shown_with_its_source(folder: Path) -> None:
     shown = tomllib.loads(result.stdout)
     assert list(shown) == [
         "keys", "smtpapi", "listener", "listen", "engagement_tracker", "policy", "proxy", "spool",
-        "metrics",
+        "metrics", "kept_mail",
     ]  # fmt: skip
     assert list(shown["listen"]) == ["0.0.0.0:2525", "[::1]:2526"]
     lines = result.stdout.splitlines()

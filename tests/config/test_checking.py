@@ -123,6 +123,57 @@ def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: P
 
 
 @pytest.mark.parametrize(
+    "table", ["[webhook.a]\nurl = [", "[kafka.a]\nservers = [", "[file.a]\npath = ["]
+)
+def test_a_line_that_can_not_be_read_is_the_only_fault_of_its_table(
+    folder: Path, table: str
+) -> None:
+    (found,) = list_faults(folder, "msys-track.toml", table)
+    assert "not TOML" in found
+
+
+def test_all_that_does_not_go_together_is_told_at_once(folder: Path) -> None:
+    text = (
+        'keys = "keys.toml"\n[proxy]\nupstream = "127.0.0.1:25"\nupstream_user = "a"\n'
+        '[kafka.a]\nservers = ["k:9092"]\nsasl_user = "a"\n[report]\ntls_key = "keys.toml"\n'
+    )
+    found = list_faults(folder, "msys-track.toml", text)
+    assert lines(found, folder / "msys-track.toml") == {4, 7, 9}
+
+
+def test_a_command_to_type_is_quoted_and_a_fault_is_one_line(folder: Path) -> None:
+    (found,) = list_faults(folder, "msys-track.toml", 'keys = "our keys.toml"\n[report]\n')
+    assert found.endswith(f"no such file: msys-track keys new '{folder}/our keys.toml'")
+    (found,) = list_faults(folder, "msys-track.toml", '[report]\nusers = "a\\nb"\n')
+    assert found.endswith(rf"msys-track users add '{folder}/a\nb' NAME")
+
+
+@pytest.mark.parametrize("proxy", ["7", "[]", '"x"'])
+def test_an_upstream_of_the_command_line_hides_no_fault_of_the_table_it_goes_to(
+    folder: Path, proxy: str
+) -> None:
+    path = folder / "msys-track.toml"
+    path.write_text(f'keys = "keys.toml"\nproxy = {proxy}\n')
+    (found,) = check_configuration(path, upstream="mta.test:25").problems
+    assert found.format_line(path) == (
+        f"{path}:2: proxy: found {proxy}, allowed: a table, [proxy]"
+    )
+
+
+@pytest.mark.parametrize("key", ["store", "events", "file"])
+def test_a_name_that_no_file_can_have_is_a_fault_of_its_line(folder: Path, key: str) -> None:
+    name = "a" * 300
+    text = {
+        "store": f'keys = "keys.toml"\n[tracker]\nstore = "{name}"\n',
+        "events": f'\n[events]\nfolder = "{name}"\n',
+        "file": f'\n[file.a]\npath = "{name}"\n',
+    }[key]
+    (found,) = list_faults(folder, "msys-track.toml", text)
+    assert found.startswith(f"{folder}/msys-track.toml:3: ")
+    assert found.endswith("which can't be looked at: File name too long")
+
+
+@pytest.mark.parametrize(
     ("table", "fault"),
     [
         ('[upstream.a]\nadress = "127.0.0.1:25"', "6: upstream.a.adress: unknown; did you mean "),
@@ -134,6 +185,7 @@ def test_what_the_command_line_says_stands_in_place_of_the_files_words(folder: P
         ('[client."10.0.0.1/8"]\nmax_messages = 1', '5: client."10.0.0.1/8": found "10.'),
         ('[client."::1"]\n[client."0:0::1"]', '6: client."0:0::1": the same as [client."::1"]; '),
         ("[user.Shop]\n[user.SHOP]", "6: user.SHOP: the same as [user.Shop]; keep one"),
+        ("[usr.Shop]\n[usr.SHOP]", "6: usr.SHOP: the same as [user.Shop]; keep one"),
         (
             '[tenant."a.test"]\nkeys = "keys.toml"\n[tenant."A.test"]\nkeys = "keys.toml"',
             '7: tenant."A.test": the same as [tenant."a.test"]; keep one',

@@ -26,3 +26,8 @@ def test_a_key_is_bare_where_toml_lets_it_be() -> None:
     assert write_path(("a-b", "10", "\xb2", "\u0663", "ü", "a b")) == (
         'a-b.10."\xb2"."\u0663"."ü"."a b"'
     )
+
+
+def test_a_key_is_on_one_line_whatever_is_in_it() -> None:
+    assert write_path(("a\nb", 'c"d', "\\")) == r'''"a\nb"."c\"d"."\\"'''
+    assert write_path(("a", 0, "b")) == "a[0].b"

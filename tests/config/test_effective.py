@@ -101,7 +101,7 @@ def test_every_key_of_every_table_is_shown(folder: Path) -> None:
             (name,): set(TABLES[name])
             for name in (
                 *("policy", "proxy", "spool", "metrics", "tracker", "events"),
-                *("classification", "store"),
+                *("classification", "store", "kept_mail"),
             )
         },
     }
@@ -130,6 +130,13 @@ def test_an_upstream_of_several_shows_what_it_sets_and_what_it_has_from_the_prox
     assert tomllib.loads(toml)["upstream"]["a"]["address"] == "192.0.2.1:25"
     as_data = as_json(shown, {})
     assert as_data["upstream"]["b"]["max_connections"]["value"] == 3
+
+
+def test_every_table_can_be_shown(folder: Path) -> None:
+    checked, configuration = check_text(folder, f"{good('servers.toml')}\n[report]\n")
+    shown = find_tables(checked.document, configuration)
+    scopes = {("listener",), ("engagement_tracker",)}  # shown for each way in which mail comes in
+    assert {*shown, *scopes} == {(), *((name,) for name in TABLES)}
 
 
 def test_a_server_that_is_not_configured_is_not_shown(folder: Path) -> None:

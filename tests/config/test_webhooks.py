@@ -10,6 +10,7 @@ import pytest
 from msys_track.config.checking import check_configuration
 from msys_track.config.effective import ScopeSelector, as_toml, find_options, find_tables
 from msys_track.config.load import load
+from msys_track.config.problems import ConfigurationError
 from msys_track.sinks.webhook.settings import WebhookSettings
 
 START = 'keys = "keys.toml"\n[tracker]\nstore = "events.sqlite"\n'
@@ -166,3 +167,18 @@ def test_momentums_private_targets_are_taken_where_that_is_allowed(folder: Path)
     assert load(path).webhooks["a"].allow_private
     both = write(folder, f'{text}[webhook.a]\nurl = "https://a.test/"\n', private)
     assert "there is a [webhook.a] too" in find_faults(both)[0]
+
+
+def test_momentums_file_is_read_by_the_servers_that_send_events(folder: Path) -> None:
+    text = '[events]\nwebhooks_json = "webhooks.json"\nfolder = "events"\ninjection = '
+    path = write(folder, f"{text}false\n", "{")
+    assert load(path, server="proxy").webhooks == {}
+    assert load(path, server="report").webhooks == {}
+    with pytest.raises(ConfigurationError, match="not an array of webhooks"):
+        load(path, server="tracker")
+    path = write(folder, f"{text}true\n", "{")
+    with pytest.raises(ConfigurationError, match="not an array of webhooks"):
+        load(path, server="proxy")
+    (folder / "webhooks.json").unlink()
+    with pytest.raises(ConfigurationError, match="there is no such file"):
+        load(path, server="proxy")

@@ -120,6 +120,7 @@ def test_the_first_and_the_last_value_that_is_allowed_is_read(
         ("smtpapi_tags", '"a"'),
         ("smtpapi_tags", '["a", null]'),
         ("smtpapi_tags", '["a"], "b": 1'),
+        ("smtpapi_tags", '["a"], "tags": ["b"]'),
         ("smtpapi_tags", '["a"]}'),
         ("mo_customer_id", "-1"),
         ("subaccount_id", "shop"),

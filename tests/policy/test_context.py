@@ -46,7 +46,8 @@ def test_a_view_of_the_variables_can_not_change_them() -> None:
         ("n" * (MAX_NAME + 1), "1", ValueError, "1 to 255 bytes"),
         ("a", "x" * (MAX_VALUE + 1), ValueError, "a: 65537 bytes, at most 65536"),
         ("a", "é" * (MAX_VALUE // 2 + 1), ValueError, "a: 65538 bytes"),
-        ("a", "\ud800", ValueError, "half of a surrogate pair"),
+        ("a", "\ud800", ValueError, "^a: half of a surrogate pair is not text"),
+        ("\ud800", "1", ValueError, "^a variable's name: half of a surrogate pair is"),
     ],
 )
 def test_what_a_context_can_not_hold_is_refused_by_name(

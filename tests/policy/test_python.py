@@ -22,6 +22,33 @@ def test_functions_named_after_hooks_are_its_hooks() -> None:
     assert made.hooks == {Hook.EHLO, Hook.AUTH}
 
 
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("validate_ehlo = 5", "1: validate_ehlo is int; a hook is a plain function"),
+        ("validate_auth = 'x'", "1: validate_auth is str; a hook is a plain function"),
+    ],
+)
+def test_a_hook_that_is_no_function_is_a_fault(source: str, fault: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        policy(source)
+    assert str(refused.value).startswith(f"{FILE}:{fault}")
+
+
+def test_a_file_that_nests_too_deeply_is_a_fault_of_it() -> None:
+    with pytest.raises(SettingsError, match=f"{FILE}:1: nests too deeply"):
+        policy(f"x = {'-' * 100_000}1")
+
+
+@pytest.mark.parametrize("bad", ["raise OSError", "def validate_helo(t): pass", "x = 1"])
+def test_a_policy_goes_on_as_it_was_if_its_next_version_is_refused(bad: str) -> None:
+    source = "import pickle\nclass A: pass\ndef validate_rcptto(t): pickle.dumps(A())\n"
+    made = policy(source)
+    with pytest.raises(SettingsError):
+        policy(bad)
+    assert made.ask(Hook.RCPTTO, transaction()) == CONTINUE
+
+
 def test_none_goes_on_and_a_rejection_rejects() -> None:
     made = policy(
         "from msys_track.policy import Rejection\n"

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from msys_track.accounts.users import read_users
 from msys_track.config.configuration import Configuration, find_dangers, make_configuration
-from msys_track.config.document import Document
+from msys_track.config.document import Document, KeyPath
 from msys_track.config.load import complete_document, read_document
 from msys_track.config.problems import Problem, in_order
 from msys_track.config.reading import Reading
@@ -114,27 +115,22 @@ def _check_sinks(document: Document, configuration: Configuration) -> Iterator[P
 
 
 def _check_named_files(document: Document, reading: Reading) -> Iterator[Problem]:
-    source = reading.values[TopLevel].get("keys")
-    # A missing file is already reported, or the proxy makes it when it starts.
-    if source is not None and (not isinstance(source, Path) or source.is_file()):
-        try:
-            KeyRing.load(source)
-        except KeyRingError as error:
-            yield document.problem(("keys",), str(error))
-    for domain, fields in reading.families["dkim"].items():
-        file = fields.get("private_key")
-        if file is not None and (not isinstance(file, Path) or file.is_file()):
-            try:
-                load_private_key(file)
-            except SettingsError as error:
-                yield document.problem(("dkim", domain, "private_key"), str(error))
-    for host, fields in reading.families["tenant"].items():
-        keys = fields.get("keys")
-        if keys is not None and (not isinstance(keys, Path) or keys.is_file()):
-            try:
-                KeyRing.load(keys)
-            except KeyRingError as error:
-                yield document.problem(("tenant", host, "keys"), str(error))
+    families = reading.families
+    keys: list[tuple[KeyPath, Any, Callable[[Any], object]]] = [
+        (("keys",), reading.values[TopLevel].get("keys"), KeyRing.load),
+        *(
+            (("dkim", domain, "private_key"), fields.get("private_key"), load_private_key)
+            for domain, fields in families["dkim"].items()
+        ),
+        *(
+            (("tenant", host, "keys"), fields.get("keys"), KeyRing.load)
+            for host, fields in families["tenant"].items()
+        ),
+    ]
+    for path, source, load in keys:
+        # A missing file is already reported, or the proxy makes it when it starts.
+        if source is not None and (not isinstance(source, Path) or source.is_file()):
+            yield from _try_to_read(document, path, partial(load, source))
     yield from check_access_files(document, AccessSettings(**reading.values[AccessSettings]))
     if "store" in reading.values[TrackerSettings]:
         tracker = TrackerSettings(**reading.values[TrackerSettings])
@@ -165,51 +161,49 @@ def _read_policies(
 
 
 def check_access_files(document: Document, rules: AccessSettings) -> Iterator[Problem]:
-    """Find what is wrong with the users, the keys and the certificate that a document names."""
-    try:
-        if rules.auth_users is not None:
-            read_users(rules.auth_users)
-    except UsersError as error:
-        yield document.problem(("proxy", "auth_users"), str(error))
-    try:
-        if rules.tls_certificate is not None:
-            make_server_context(rules.tls_certificate, rules.tls_key)
-    except SettingsError as error:
-        yield document.problem(("proxy", "tls_certificate"), str(error))
+    """Find what is wrong with the users and the certificate that `[proxy]` names."""
+    if rules.auth_users is not None:
+        read = partial(read_users, rules.auth_users)
+        yield from _try_to_read(document, ("proxy", "auth_users"), read)
+    yield from _check_certificate(document, "proxy", rules)
 
 
 def check_report_files(document: Document, settings: ReportSettings) -> Iterator[Problem]:
-    """Find what is wrong with the users, the keys and the certificate that a document names."""
-    try:
-        if settings.users is not None:
-            read_users(settings.users)
-    except UsersError as error:
-        yield document.problem(("report", "users"), str(error))
-    try:
-        if settings.api_keys is not None:
-            read_api_keys(settings.api_keys)
-    except ApiKeysError as error:
-        yield document.problem(("report", "api_keys"), str(error))
-    try:
-        if settings.tls_certificate is not None:
-            make_server_context(settings.tls_certificate, settings.tls_key)
-    except SettingsError as error:
-        yield document.problem(("report", "tls_certificate"), str(error))
+    """Find what is wrong with the users, API keys and certificate that `[report]` names."""
+    if settings.users is not None:
+        read = partial(read_users, settings.users)
+        yield from _try_to_read(document, ("report", "users"), read)
+    if settings.api_keys is not None:
+        read_keys = partial(read_api_keys, settings.api_keys)
+        yield from _try_to_read(document, ("report", "api_keys"), read_keys)
+    yield from _check_certificate(document, "report", settings)
 
 
 def check_tracker_files(document: Document, settings: TrackerSettings) -> Iterator[Problem]:
-    """Find what is wrong with the certificate and the lists that a document names."""
+    """Find what is wrong with the certificate and the lists that `[tracker]` names."""
+    yield from _check_certificate(document, "tracker", settings)
+    if settings.redirects is not None:
+        read = partial(read_overrides, settings.redirects)
+        yield from _try_to_read(document, ("tracker", "redirects"), read)
+    if settings.withdrawn is not None:
+        read_list = partial(Withdrawal.read, settings.withdrawn)
+        yield from _try_to_read(document, ("tracker", "withdrawn"), read_list)
+
+
+def _check_certificate(
+    document: Document, table: str, settings: AccessSettings | ReportSettings | TrackerSettings
+) -> Iterator[Problem]:
+    if settings.tls_certificate is not None:
+        make = partial(make_server_context, settings.tls_certificate, settings.tls_key)
+        yield from _try_to_read(document, (table, "tls_certificate"), make)
+
+
+def _try_to_read(
+    document: Document, path: KeyPath, read: Callable[[], object]
+) -> Iterator[Problem]:
+    """Read a file that a key names; yield what is wrong with it, each line by itself."""
     try:
-        if settings.tls_certificate is not None:
-            make_server_context(settings.tls_certificate, settings.tls_key)
-    except SettingsError as error:
-        yield document.problem(("tracker", "tls_certificate"), str(error))
-    lists = (("redirects", read_overrides), ("withdrawn", Withdrawal.read))
-    for field, read in lists:
-        file: Path | None = getattr(settings, field)
-        try:
-            if file is not None:
-                read(file)
-        except SettingsError as error:
-            for line in str(error).split("\n"):
-                yield document.problem(("tracker", field), line)
+        read()
+    except (ApiKeysError, KeyRingError, SettingsError, UsersError) as error:
+        for line in str(error).split("\n"):
+            yield document.problem(path, line)

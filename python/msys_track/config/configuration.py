@@ -3,16 +3,17 @@
 Configurations in both forms are checked here and nowhere else.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msys_track.config import scopes
 from msys_track.config.document import Document, KeyPath
 from msys_track.config.loops import find_loops
+from msys_track.config.named_files import Server
 from msys_track.config.problems import ConfigurationError, Problem
-from msys_track.config.reading import Reading, Server
+from msys_track.config.reading import Reading
 from msys_track.config.schema.tables import TopLevel
 from msys_track.eventlog.settings import EventsSettings
 from msys_track.injection.access.faults import find_faults
@@ -36,6 +37,8 @@ from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
 from msys_track.tracking.tenants import TenantSettings
+
+_Settings = TypeVar("_Settings")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,11 +157,11 @@ def find_dangers(
         yield document.problem(("report", "store"), text)
     if configuration.proxy is None:
         return
-    listens = {address: path for path, address in scopes.find_listens(reading.stanzas).items()}
+    tables = {address: path for path, address in scopes.find_listens(reading.stanzas).items()}
     for fault in find_faults(configuration.proxy):
         path: KeyPath = ("proxy", fault.key)
         if fault.address is not None and path not in document.places:
-            path = listens.get(fault.address, path)
+            path = tables.get(fault.address, path)
         yield document.problem(path, fault.text)
     for name, text in find_loops(configuration.proxy, configuration.upstreams):
         path = ("upstream", name, "address") if name else ("proxy", "upstream")
@@ -167,76 +170,77 @@ def find_dangers(
 
 def make_configuration(document: Document, reading: Reading) -> Configuration:
     """Make the settings of a document that has no problems."""
-    values = reading.values
-    has_proxy, has_tracker = "proxy" in document.members, "tracker" in document.members
-    has_report = "report" in document.members
-    proxy = dict(values[ProxySettings])
-    listens = list(scopes.find_listens(reading.stanzas).values())
-    if listens:  # then `proxy.listen` has no default
-        main = (proxy.pop("listen_host", None), proxy.pop("listen_port", None))
-        for_tls = values[AccessSettings].get("listen_tls", ())
-        plain = [*dict.fromkeys([main] if main[0] else ())]
-        plain += [each for each in dict.fromkeys(listens) if each != main and each not in for_tls]
-        if plain:
-            proxy["listen_host"], proxy["listen_port"] = plain[0]
-        proxy["more_listens"] = tuple(plain[1:])
-        proxy["is_tls_only"] = not plain
+    values, families = reading.values, reading.families
+    folder = document.path.parent
+    has_proxy = "proxy" in document.members
     top = TopLevel(**values[TopLevel])
-    proxy["access"] = AccessSettings(
-        **values[AccessSettings],
-        clients={
-            NETWORK.read(name): ClientSettings(**each)
-            for name, each in reading.families["client"].items()
-        },
-        users={name: LimitSettings(**each) for name, each in reading.families["user"].items()},
-    )
-    hop = values[UpstreamSettings]
-    own = reading.families["upstream"] or {"": {}}
-    upstreams = {name: UpstreamSettings(**{**hop, **each}) for name, each in own.items()}
     return Configuration(
         path=document.path,
         scopes=scopes.build_scopes(reading.stanzas),
         smtpapi=top.smtpapi,
         policy=PolicySettings(**values[PolicySettings]),
         keys=top.keys,
-        proxy=ProxySettings(**proxy) if has_proxy else None,
-        upstream=UpstreamSettings(**hop) if has_proxy else None,
-        upstreams=upstreams if has_proxy else {},
-        dkim={name: DkimSettings(**each) for name, each in reading.families["dkim"].items()},
-        spool=SpoolSettings(
-            **{"path": document.path.parent / SpoolSettings().path, **values[SpoolSettings]}
-        ),
+        proxy=_make_proxy(reading) if has_proxy else None,
+        upstream=UpstreamSettings(**values[UpstreamSettings]) if has_proxy else None,
+        upstreams=reading.make_upstreams() if has_proxy else {},
+        dkim=_make_family(DkimSettings, families["dkim"]),
+        spool=SpoolSettings(**{"path": folder / SpoolSettings().path, **values[SpoolSettings]}),
         metrics=MetricsSettings(**values[MetricsSettings]),
-        tracker=TrackerSettings(**values[TrackerSettings]) if has_tracker else None,
-        tenants={
-            host: TenantSettings(**each) for host, each in reading.families["tenant"].items()
-        },
+        tracker=(
+            TrackerSettings(**values[TrackerSettings]) if "tracker" in document.members else None
+        ),
+        tenants=_make_family(TenantSettings, families["tenant"]),
         events=EventsSettings(**values[EventsSettings]),
         tracking_domains=frozenset(
             stanza.options["tracking_domain"]
             for stanza in reading.stanzas.values()
             if "tracking_domain" in stanza.options
         ),
-        webhooks={
-            **{
-                name: WebhookSettings(**each) for name, each in reading.families["webhook"].items()
-            },
-            **reading.webhooks,
-        },
-        kafka={name: KafkaSettings(**each) for name, each in reading.families["kafka"].items()},
-        rabbitmq={
-            name: RabbitmqSettings(**each) for name, each in reading.families["rabbitmq"].items()
-        },
+        webhooks={**_make_family(WebhookSettings, families["webhook"]), **reading.webhooks},
+        kafka=_make_family(KafkaSettings, families["kafka"]),
+        rabbitmq=_make_family(RabbitmqSettings, families["rabbitmq"]),
         classification=ClassificationSettings(**values[ClassificationSettings]),
         store=StoreSettings(**values[StoreSettings]),
         kept_mail=KeptMailSettings(
-            **{
-                "folder": document.path.parent / KeptMailSettings().folder,
-                **values[KeptMailSettings],
-            }
+            **{"folder": folder / KeptMailSettings().folder, **values[KeptMailSettings]}
         ),
-        report=ReportSettings(**values[ReportSettings]) if has_report else None,
-        files={name: FileSettings(**each) for name, each in reading.families["file"].items()},
+        report=ReportSettings(**values[ReportSettings]) if "report" in document.members else None,
+        files=_make_family(FileSettings, families["file"]),
         notices=document.notices,
         document=document,
     )
+
+
+def _make_family(
+    settings: Callable[..., _Settings], tables: Mapping[str, Mapping[str, Any]]
+) -> dict[str, _Settings]:
+    """Make the settings of each table in a family."""
+    return {name: settings(**fields) for name, fields in tables.items()}
+
+
+def _make_proxy(reading: Reading) -> ProxySettings:
+    access = AccessSettings(
+        **reading.values[AccessSettings],
+        clients={
+            NETWORK.read(name): ClientSettings(**fields)
+            for name, fields in reading.families["client"].items()
+        },
+        users=_make_family(LimitSettings, reading.families["user"]),
+    )
+    return ProxySettings(**_list_proxy_fields(reading), access=access)
+
+
+def _list_proxy_fields(reading: Reading) -> dict[str, Any]:
+    """List the fields that the keys of `[proxy]` set, and `[listen]` tables beside them."""
+    fields = dict(reading.values[ProxySettings])
+    listens = list(scopes.find_listens(reading.stanzas).values())
+    if not listens:
+        return fields
+    # Now `proxy.listen` has no default. The first port in plain text is the main one.
+    main = (fields.pop("listen_host", None), fields.pop("listen_port", None))
+    for_tls = reading.values[AccessSettings].get("listen_tls", ())
+    plain = [main] if main[0] else []
+    plain += [each for each in dict.fromkeys(listens) if each != main and each not in for_tls]
+    if plain:
+        fields["listen_host"], fields["listen_port"] = plain[0]
+    return {**fields, "more_listens": tuple(plain[1:]), "is_tls_only": not plain}

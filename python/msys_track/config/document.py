@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from msys_track.config.problems import Problem
+from msys_track.config.toml.names import write_name
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 """Names from the root down; an array's items are numbers from 0."""
@@ -35,15 +36,8 @@ MOMENTUM_DEFAULT: Final = Place(Path("default of Momentum's configuration"), 0)
 
 def write_path(path: KeyPath) -> str:
     """Write a key as TOML has it, names in quotes where it needs them."""
-    written = ""
-    for name in path:
-        if isinstance(name, int):
-            written += f"[{name}]"
-        elif name.isascii() and (name.replace("-", "_").isidentifier() or name.isdigit()):
-            written += f".{name}"
-        else:
-            written += f'."{name}"'
-    return written.removeprefix(".")
+    names = (f"[{name}]" if isinstance(name, int) else f".{write_name(name)}" for name in path)
+    return "".join(names).removeprefix(".")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ Scope options are resolved as for a mail without X-MSYS-API, so the output shows
 does. People get TOML, programs JSON.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
@@ -13,9 +13,11 @@ from msys_track.config.configuration import Configuration
 from msys_track.config.document import Document, KeyPath
 from msys_track.config.schema.scope_keys import ENGAGEMENT_TRACKER
 from msys_track.config.schema.tables import FAMILIES, SCOPE, TABLES, TOP, Key
-from msys_track.config.toml.writing import header_text, key_text, value_text
+from msys_track.config.toml.names import write_name
+from msys_track.config.toml.writing import header_text, value_text
 from msys_track.options.resolve import DEFAULT, POLICY, resolve
-from msys_track.options.variables import PATHWAY
+from msys_track.options.scopes import Scope
+from msys_track.options.variables import FIELDS, PATHWAY
 from msys_track.policy.context import Context, Contexts
 from msys_track.settings.addresses import listen_name
 from msys_track.settings.key import write_fields, write_setting
@@ -31,7 +33,7 @@ _UNKEPT: Final = (
     "later without their passwords"
 )
 _PLAIN: Final = "credentials go there in plain text; use https"
-_VARIABLES: Final = {"tracking_link_expiry_seconds": "smtpapi_tracking_link_expiry"}
+_VARIABLES: Final = {field: name for name, field in FIELDS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,22 +66,17 @@ def find_options(configuration: Configuration, selector: ScopeSelector) -> Table
     """Find the values in force for mail that comes in one way, without header or policy file."""
     scopes = configuration.scopes
     connection = scopes.layers(selector.listen, selector.peer)
-    context = scopes.context(connection)
     # No policy file is called, so policy's variables are those of a scope's context.
+    context = scopes.context(connection)
     setting = [scope for scope in connection if scope.context]
-    sources = {name: each.source("context") for each in reversed(setting) for name in each.context}
-    named = next((scope for scope in connection if scope.pathway is not None), None)
-    if selector.pathway is not None:
-        pathway = Effective(selector.pathway, POLICY)
-    elif PATHWAY in context:
-        pathway = Effective(context[PATHWAY], f"context of {sources[PATHWAY]}")
-    elif named is not None:
-        pathway = Effective(named.pathway, named.source("pathway"))
-    else:
-        pathway = Effective(None, SCOPE["pathway"].unset)
+    sources = {
+        name: f"context of {each.source('context')}"
+        for each in reversed(setting)
+        for name in each.context
+    }
     places = ", ".join(dict.fromkeys(scope.source("context") for scope in setting))
     own = {
-        "pathway": pathway,
+        "pathway": _find_pathway(selector, connection, context, sources),
         "context": Effective(context or None, places or SCOPE["context"].unset),
     }
     layers = scopes.layers(
@@ -93,29 +90,49 @@ def find_options(configuration: Configuration, selector: ScopeSelector) -> Table
             shown[name] = own[name]
             continue
         (field,) = key.fields
-        source = origins[field].source
-        if source == POLICY:
-            source = f"context of {sources[_VARIABLES.get(field, f'smtpapi_{field}')]}"
-        shown[name] = Effective(write_setting(origins[field].value), source)
+        value, source, _ = origins[field]
+        source = sources[_VARIABLES[field]] if source == POLICY else source
+        shown[name] = Effective(write_setting(value), source)
     return shown
+
+
+def _find_pathway(
+    selector: ScopeSelector,
+    connection: Sequence[Scope],
+    context: Mapping[str, str],
+    sources: Mapping[str, str],
+) -> Effective:
+    """Find the pathway of mail that comes in one way.
+
+    Args:
+        selector: how it comes in.
+        connection: the scopes of its connection, the most specific first.
+        context: the variables that these set.
+        sources: where each variable comes from.
+    """
+    if selector.pathway is not None:
+        return Effective(selector.pathway, POLICY)
+    if PATHWAY in context:
+        return Effective(context[PATHWAY], sources[PATHWAY])
+    named = next((scope for scope in connection if scope.pathway is not None), None)
+    if named is not None:
+        return Effective(named.pathway, named.source("pathway"))
+    return Effective(None, SCOPE["pathway"].unset)
 
 
 def find_warnings(configuration: Configuration) -> tuple[str, ...]:
     """Return what works but is hardly wanted: a line each, beginning with the place to change."""
+    warnings = [
+        *_find_circles_of_links(configuration),
+        *_find_plain_credentials(configuration),
+    ]
     proxy = configuration.proxy
-    write_key = configuration.document.write_key
-    of_links = write_key(("tracker", "unknown_links"))
-    loops = tuple(f"{of_links}: {each}" for each in _find_circles_of_links(configuration))
-    loops += tuple(_find_plain_credentials(configuration))
-    if proxy is None:
-        return loops
-    unkept = f"{write_key(('proxy', 'auth_passthrough'))}: {_UNKEPT}"
-    loses_users = proxy.access.auth_passthrough and configuration.spool.mode != "off"
-    return (
-        *loops,
-        *(_find_downgrades(configuration) if configuration.smtpapi else ()),
-        *((unkept,) if loses_users else ()),
-    )
+    if proxy is not None and configuration.smtpapi:
+        warnings += _find_downgrades(configuration)
+    if proxy is not None and proxy.access.auth_passthrough and configuration.spool.mode != "off":
+        key = configuration.document.write_key(("proxy", "auth_passthrough"))
+        warnings.append(f"{key}: {_UNKEPT}")
+    return tuple(warnings)
 
 
 def _find_plain_credentials(configuration: Configuration) -> Iterator[str]:
@@ -130,13 +147,14 @@ def _find_circles_of_links(configuration: Configuration) -> Iterator[str]:
     tracker = configuration.tracker
     if tracker is None or tracker.unknown_links == REFUSE:
         return
+    key = configuration.document.write_key(("tracker", "unknown_links"))
     host = urlsplit(tracker.unknown_links).hostname
     shown = find_options_of_scopes(configuration)
     domains = dict.fromkeys(str(options["tracking_domain"].value) for options in shown)
     for domain in domains:
         if urlsplit(f"//{domain}").hostname == host:
             yield (
-                f"{tracker.unknown_links} is the tracking domain {domain}; "
+                f"{key}: {tracker.unknown_links} is the tracking domain {domain}; "
                 "links that are not ours would lead here again and again; "
                 "give the old tracker a name of its own"
             )
@@ -181,6 +199,9 @@ def find_tables(document: Document, configuration: Configuration) -> dict[KeyPat
         ("events",): (configuration.events_folder and configuration.events,),
         ("classification",): (configuration.events_folder and configuration.classification,),
         ("store",): (configuration.tracker and configuration.store,),
+        ("kept_mail",): (
+            (configuration.proxy or configuration.report) and configuration.kept_mail,
+        ),
         ("report",): (configuration.report,),
     }
     keys: dict[KeyPath, Mapping[str, Key]] = {(): TOP}
@@ -254,11 +275,9 @@ def as_toml(tables: Mapping[KeyPath, Table], by_selector: Mapping[ScopeSelector,
         peer = f" from {selector.peer}" if selector.peer is not None else ""
         pathway = f", on pathway {selector.pathway}" if selector.pathway is not None else ""
         remark = f"# for mail that comes in at {selector.listen or 'any address'}{peer}{pathway}\n"
-        path = (
-            ("listener",)
-            if len(by_selector) == 1 or selector == ScopeSelector()
-            else ("listen", str(selector.listen))
-        )
+        # One way alone is shown as the listener's, with a remark.
+        is_listen = len(by_selector) > 1 and selector.listen is not None
+        path = ("listen", str(selector.listen)) if is_listen else ("listener",)
         scope = {name: each for name, each in options.items() if name not in ENGAGEMENT_TRACKER}
         parts.append((remark if peer or pathway else "") + _write_table(path, scope))
     # These are the same for every way in which mail comes in.
@@ -275,5 +294,5 @@ def _write_table(path: KeyPath, table: Table) -> str:
         if each.value is None:
             lines.append(f"# {name} is not set: {each.source}")
         else:
-            lines.append(f"{key_text(name)} = {value_text(each.value)}  # {each.source}")
+            lines.append(f"{write_name(name)} = {value_text(each.value)}  # {each.source}")
     return "".join(f"{line}\n" for line in lines)

@@ -5,9 +5,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from msys_track.config.configuration import Configuration, judge_document
-from msys_track.config.document import COMMAND_LINE, MOMENTUM_DEFAULT, Document, KeyPath
+from msys_track.config.document import (
+    COMMAND_LINE,
+    MOMENTUM_DEFAULT,
+    Document,
+    KeyPath,
+    Place,
+)
 from msys_track.config.momentum import document as momentum
-from msys_track.config.reading import Server
+from msys_track.config.named_files import Server
 from msys_track.config.toml import document as toml
 from msys_track.keys.file import KeySource
 
@@ -58,50 +64,49 @@ def complete_document(
     document: Document, *, keys: KeySource | None = None, upstream: str | None = None
 ) -> Document:
     """Add what the command line sets, and what Momentum's form can't say."""
-    given: dict[KeyPath, object] = {}
-    made: frozenset[KeyPath] = frozenset()
     if keys is not None:
-        given["keys",] = str(keys.resolve() if isinstance(keys, Path) else keys)
-    elif is_momentum(document.path) and "keys" not in document.members:
-        given["keys",] = MOMENTUM_KEYS
-        made = frozenset({("keys",)})
+        file = str(keys.absolute() if isinstance(keys, Path) else keys)
+        document = _add_member(document, ("keys",), file, COMMAND_LINE)
     if upstream is not None:
-        given["proxy", "upstream"] = upstream
-        document = _drop_upstreams(document)
-    places = {path: COMMAND_LINE for path in given if path not in made}
-    if is_momentum(document.path):
-        listener = document.members.get("listener")
-        if isinstance(listener, dict) and "click_tracking_text" not in listener:
-            given["listener", "click_tracking_text"] = True
-            places["listener", "click_tracking_text"] = MOMENTUM_DEFAULT
-        listens = _find_listener(document)
-        has_proxy = upstream is not None or "proxy" in document.members
-        if not has_proxy and (listens or "tracker" not in document.members):
-            # A missing upstream is reported at the listener, which needs it.
-            given["proxy",] = {}
-            places["proxy",] = document.place(listens)
-    if not given:
-        return document
+        # It replaces the `[upstream.NAME]` tables as well.
+        others = {name: each for name, each in document.members.items() if name != "upstream"}
+        document = replace(document, members=others)
+        document = _add_member(document, ("proxy", "upstream"), upstream, COMMAND_LINE)
+    return _complete_momentum(document) if is_momentum(document.path) else document
+
+
+def _complete_momentum(document: Document) -> Document:
+    """Add what our file says and Momentum's form can't, each as Momentum has it."""
+    if "keys" not in document.members:
+        document = replace(
+            document,
+            members={**document.members, "keys": MOMENTUM_KEYS},
+            made_at_start=frozenset({("keys",)}),
+        )
+    listener = document.members.get("listener")
+    if isinstance(listener, dict) and "click_tracking_text" not in listener:
+        key = ("listener", "click_tracking_text")
+        document = _add_member(document, key, value=True, place=MOMENTUM_DEFAULT)
+    listens = _find_listener(document)
+    if "proxy" not in document.members and (listens or "tracker" not in document.members):
+        # A missing upstream is reported at the listener, which needs it.
+        document = _add_member(document, ("proxy",), {}, document.place(listens))
+    return document
+
+
+def _add_member(document: Document, path: KeyPath, value: object, place: Place) -> Document:
+    """Set a key; unless something else stands where its table should be, which is a fault."""
     members: dict[str, Any] = dict(document.members)
-    for path, value in given.items():
-        *tables, name = map(str, path)
-        inner = members
-        for table in tables:
-            inner[table] = dict(inner.get(table, {}))
-            inner = inner[table]
-        inner[name] = value
-    return replace(
-        document,
-        members=members,
-        places={**document.places, **places},
-        made_at_start=made,
-    )
-
-
-def _drop_upstreams(document: Document) -> Document:
-    """Leave out the `[upstream.NAME]` tables: the one on the command line replaces them all."""
-    others = {name: each for name, each in document.members.items() if name != "upstream"}
-    return replace(document, members=others)
+    *tables, name = map(str, path)
+    inner = members
+    for table in tables:
+        around = inner.get(table, {})
+        if not isinstance(around, dict):
+            return document
+        inner[table] = dict(around)
+        inner = inner[table]
+    inner[name] = value
+    return replace(document, members=members, places={**document.places, path: place})
 
 
 def _find_listener(document: Document) -> KeyPath:

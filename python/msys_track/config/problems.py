@@ -24,7 +24,8 @@ class Problem:
         """Write it on one line; `path` is the configuration's own file."""
         key = f"{self.key}: " if self.key else ""
         place = f"{self.file or path}:{self.line}" if self.line else f"{self.file or path}"
-        return f"{place}: {key}{self.text}"
+        # A file's name may have a line break, which must not make one fault look like two.
+        return f"{place}: {key}{self.text}".replace("\n", r"\n")
 
 
 class ConfigurationError(SettingsError):

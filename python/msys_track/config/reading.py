@@ -4,22 +4,24 @@ A misspelt table is checked as the one that it most likely is, so that all fault
 reported together. Its path then differs from the canonical one.
 """
 
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
+from os.path import realpath
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 from msys_track.accounts.users import fold_name
 from msys_track.config import scopes
 from msys_track.config.document import Document, KeyPath, write_path
+from msys_track.config.named_files import NamedFiles, Server
 from msys_track.config.problems import Problem
 from msys_track.config.schema.naming import judge_key, judge_table
 from msys_track.config.schema.tables import (
     FAMILIES,
     NESTED,
     SCOPE,
+    SEALING,
     TABLES,
     TOP,
     Family,
@@ -27,7 +29,6 @@ from msys_track.config.schema.tables import (
     TopLevel,
 )
 from msys_track.config.scopes import ScopeStanza
-from msys_track.errors import describe_os_error
 from msys_track.eventlog.settings import EventsSettings
 from msys_track.injection.access.settings import AccessSettings
 from msys_track.injection.metrics_settings import MetricsSettings
@@ -41,9 +42,7 @@ from msys_track.report.settings import ReportSettings
 from msys_track.settings.addresses import NETWORK
 from msys_track.settings.key import ConflictError
 from msys_track.settings.kinds import NotAllowedError, write_found
-from msys_track.settings.secrets import SECRET
 from msys_track.signing.settings import DOMAIN
-from msys_track.sinks.file import FileSettings
 from msys_track.sinks.kafka.settings import KafkaSettings
 from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
 from msys_track.sinks.store.settings import StoreSettings
@@ -52,62 +51,31 @@ from msys_track.sinks.webhook.settings import WebhookSettings
 from msys_track.spool.settings import SpoolSettings
 from msys_track.tracking.classify.settings import ClassificationSettings
 from msys_track.tracking.settings import TrackerSettings
-from msys_track.tracking.tenants import TenantSettings
 
-Server: TypeAlias = Literal["proxy", "tracker", "report"]
-
-_SEALING: Final[tuple[Server, ...]] = ("proxy", "tracker")
 _SINGLE: Final = (
     TopLevel, PolicySettings, ProxySettings, AccessSettings, UpstreamSettings, SpoolSettings,
-    MetricsSettings,
-    TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings, KeptMailSettings,
-    ReportSettings,
+    MetricsSettings, TrackerSettings, EventsSettings, ClassificationSettings, StoreSettings,
+    KeptMailSettings, ReportSettings,
 )  # fmt: skip
-# The server that makes the file or folder which a key of these names.
-_MADE_BY: Final[Mapping[type, Server]] = {
-    SpoolSettings: "proxy",
-    KeptMailSettings: "proxy",
-    TrackerSettings: "tracker",
-    EventsSettings: "tracker",
-    FileSettings: "tracker",
-    ReportSettings: "report",  # its store, which the tracker may make later
-}
 _SINKS: Final[Mapping[str, type]] = {
     "webhook": WebhookSettings,
     "kafka": KafkaSettings,
     "rabbitmq": RabbitmqSettings,
 }
-_USERS: Final = ("auth_users", "users")
-_FOLDERS: Final = (SpoolSettings, EventsSettings, KeptMailSettings)
-
-
-def _find_bare_names(given: object, keys: Collection[str]) -> list[KeyPath]:
-    """Find the paths that a name with dots has become, which lacks its quotes; perhaps none."""
-    if not isinstance(given, dict) or not given or any(name in keys for name in given):
-        return []
-    found: list[KeyPath] = []
-    for name, each in given.items():
-        if not isinstance(each, dict):
-            return []
-        found += [(name, *rest) for rest in _find_bare_names(each, keys)] or [(name,)]
-    return found
 
 
 class Reading:
     """What was read; `values` and `stanzas` are complete only if there are no problems."""
 
     __slots__ = (
-        "_document", "_folder", "_likely", "_server", "_written", "families", "faults",
+        "_document", "_files", "_folder", "_likely", "_written", "families", "faults",
         "policy_files", "stanzas", "values", "webhooks",
     )  # fmt: skip
 
     def __init__(self, document: Document, server: Server | None = None) -> None:
-        """Read all of a document; if one server is to start, ignore the others' files.
-
-        Each may run as a user who can't see the others' folders.
-        """
+        """Read all of a document; if one server is to start, ignore the others' files."""
         self._document = document
-        self._server = server
+        self._files = NamedFiles(document, server)
         self._folder = document.path.parent
         self.faults: dict[tuple[KeyPath, str], None] = {}
         self._likely: set[KeyPath] = set()
@@ -126,18 +94,21 @@ class Reading:
         self.webhooks = self._read_webhooks_json()
         """Of Momentum's file, by their names."""
         if not self.faults:
-            self._find_conflicts_of_sinks()
-        if not self.faults and ("proxy",) in self._written:
             self._find_conflicts()
-        if not self.faults and "store" in self.values[TrackerSettings]:
-            self._find_conflicts_of_tracker()
-        if not self.faults:
-            self._find_conflicts_of_report()
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong, in the order in which it was found."""
         for path, text in self.faults:
             yield self._document.problem(path, text)
+
+    def make_upstreams(self) -> dict[str, UpstreamSettings]:
+        """Make the settings of each upstream by its table's name; without tables, of `""`.
+
+        What a table does not set is as `[proxy]` has it. There must be no problems so far.
+        """
+        shared = self.values[UpstreamSettings]
+        tables = self.families["upstream"] or {"": {}}
+        return {name: UpstreamSettings(**{**shared, **own}) for name, own in tables.items()}
 
     def _read_table(
         self,
@@ -209,7 +180,8 @@ class Reading:
                 first = firsts.setdefault(read_name(name), name)
                 if first != name:
                     other = write_path((family, first))
-                    self._add_fault((family, name), f"the same as [{other}]; keep one")
+                    path = self._find_written_path((family, name))
+                    self._add_fault(path, f"the same as [{other}]; keep one")
 
     def _refuse_value(self, path: KeyPath, value: object) -> None:
         table = f"a table, [{write_path(path)}]"
@@ -238,12 +210,7 @@ class Reading:
             for item, text in error.faults:
                 self._add_fault(path if item is None else (*path, item), text)
             return
-        if key.settings is ClassificationSettings:
-            setting = self._find_files_of_tracker(path, setting)
-        elif isinstance(setting, Path):
-            setting = self._find_file(path, key, setting)
-        elif key.settings is PolicySettings and isinstance(setting, tuple):
-            setting = tuple(self._find_policy(path, at, each) for at, each in enumerate(setting))
+        setting = self._find_files(path, key, setting)
         if len(self.faults) > before:
             return
         parts = setting if len(key.fields) > 1 else (setting,)
@@ -256,88 +223,19 @@ class Reading:
         else:
             self.values[key.settings].update(fields)
 
-    def _find_file(self, path: KeyPath, key: Key, name: Path) -> Path:
-        file = self._folder / name
-        if key.settings is TopLevel:
-            self._is_there(path, name, f": msys-track keys new {file}")
-        elif key.settings is TenantSettings:
-            if self._is_used_by("tracker") and not os.access(file, os.F_OK):
-                # It may be the secret itself, which must not be shown.
-                self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
-        elif key.settings in _SINKS.values() or key.fields == ("webhooks_json",):
-            if self._is_used_by("tracker"):
-                self._find_file_to_read(path, key, name)
-        elif key.settings is ReportSettings and key.fields != ("store",):
-            if self._is_used_by("report"):
-                self._find_file_to_read(path, key, name)
-        elif key.settings not in _MADE_BY:
-            self._find_file_of_proxy(path, key, name)
-        elif self._is_used_by(_MADE_BY[key.settings]):
-            self._find_file_to_make(path, key, name)
-        return file
-
-    def _find_file_to_make(self, path: KeyPath, key: Key, name: Path) -> None:
-        file, is_folder = self._folder / name, key.settings in _FOLDERS
-        # Another user may run that server, which reports what it can't open.
-        with suppress(PermissionError):
-            if is_folder != file.is_dir() and file.exists():
-                found, allowed = ("a file", "a folder") if is_folder else ("a folder", "a file")
-                self._add_fault(
-                    path, f"found {write_found(str(name))}, {found}, allowed: {allowed}"
-                )
-            elif not file.parent.is_dir():
-                what = f"but the folder {file.parent} does not exist"
-                self._add_fault(path, f"found {write_found(str(name))}, {what}")
-
-    def _find_file_of_proxy(self, path: KeyPath, key: Key, name: Path) -> None:
-        if self._is_used_by("proxy"):
-            self._find_file_to_read(path, key, name)
-
-    def _is_used_by(self, server: Server) -> bool:
-        """Whether what this server uses is checked."""
-        return self._server in (None, server)
-
-    def _find_file_to_read(self, path: KeyPath, key: Key, name: Path) -> None:
-        if key.kind is not SECRET:
-            hint = f": msys-track users add {self._folder / name} NAME"
-            self._is_there(path, name, hint if key.fields[0] in _USERS else "")
-        elif not os.access(self._folder / name, os.F_OK):
-            # It may be the secret itself, which must not be shown.
-            self._add_fault(path, f"no file has this name; allowed: {SECRET.allowed}")
-
-    def _find_files_of_tracker(self, path: KeyPath, setting: Any) -> Any:
-        """Find the files that a setting names, if it names any."""
-        if isinstance(setting, tuple):
-            places = enumerate(setting)
-            return tuple(self._find_files_of_tracker((*path, at), each) for at, each in places)
+    def _find_files(self, path: KeyPath, key: Key, setting: Any) -> Any:
+        """Return a setting with the whole paths of its files; report what is wrong with those."""
+        if type(setting) is tuple:  # an address is a tuple of its own type
+            items = enumerate(setting)
+            return tuple(self._find_files((*path, at), key, each) for at, each in items)
         if not isinstance(setting, Path):
             return setting
-        if self._is_used_by("tracker"):
-            self._is_there(path, setting)
-        return self._folder / setting
-
-    def _find_policy(self, path: KeyPath, at: int, name: Path) -> Path:
-        file = self._folder / name
-        if self._is_used_by("proxy") and self._is_there((*path, at), name):
-            self.policy_files[at] = file
+        file = self._folder / setting
+        if fault := self._files.find_fault(path, key, setting):
+            self._add_fault(path, fault)
+        elif key.settings is PolicySettings:
+            self.policy_files[int(path[-1])] = file
         return file
-
-    def _is_there(self, path: KeyPath, name: Path, hint: str = "") -> bool:
-        """Whether a file exists; if not, report that unless a server will make it."""
-        try:
-            mode = (self._folder / name).stat().st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            if path in self._document.made_at_start:
-                return False
-            what = f"but there is no such file{hint}"
-        except OSError as error:
-            what = f"which can't be looked at: {describe_os_error(error)}"
-        else:
-            if S_ISREG(mode):
-                return True
-            what = "a folder, allowed: a file" if S_ISDIR(mode) else "allowed: a regular file"
-        self._add_fault(path, f"found {write_found(str(name))}, {what}")
-        return False
 
     # What is not there
 
@@ -357,7 +255,7 @@ class Reading:
                 for name, key in its.keys.items():
                     if key.is_required:
                         self._require((family, member, name), "write it", key)
-        if server := next((table for table in written if table in _SEALING), None):
+        if server := next((table for table in written if table in SEALING), None):
             self._require(("keys",), f"[{server}] needs it at the top,", TOP["keys"])
 
     def _require(self, canonical: KeyPath, what: str, key: Key) -> None:
@@ -387,9 +285,30 @@ class Reading:
         self._add_fault(self._find_written_path(("proxy", "upstream")), text)
 
     def _find_conflicts(self) -> None:
+        if ("proxy",) in self._written:
+            self._find_conflicts_of_upstreams()
+        if "store" in self.values[TrackerSettings]:
+            tracker = TrackerSettings(**self.values[TrackerSettings])
+            self._find_conflict(tracker.check_conflicts, ("tracker",))
+        report = ReportSettings(**self.values[ReportSettings])
+        self._find_conflict(report.check_conflicts, ("report",))
+        for family, settings in _SINKS.items():
+            required = [key for key in FAMILIES[family].keys.values() if key.is_required]
+            for name, own in self.families[family].items():
+                # Without those, their lines are the ones that can't be read.
+                if all(own.keys() >= {*key.fields} for key in required):
+                    self._find_conflict(partial(settings, **own), (family, name))
+        self._find_files_that_two_write()
+
+    def _find_conflict(self, check: Callable[[], object], table: KeyPath) -> None:
+        try:
+            check()
+        except ConflictError as error:
+            self._add_fault(self._find_written_path((*table, error.field)), error.text)
+
+    def _find_conflicts_of_upstreams(self) -> None:
         relays_passwords = bool(self.values[AccessSettings].get("auth_passthrough"))
-        for name, own in (self.families["upstream"] or {"": {}}).items():
-            settings = UpstreamSettings(**{**self.values[UpstreamSettings], **own})
+        for name, settings in self.make_upstreams().items():
             try:
                 settings.check_conflicts(relays_passwords=relays_passwords)
             except ConflictError as error:
@@ -397,41 +316,20 @@ class Reading:
                 path = here if name else ("proxy", f"upstream_{error.field}")
                 self._add_fault(self._find_written_path(path), error.text)
 
-    def _find_conflicts_of_tracker(self) -> None:
-        try:
-            TrackerSettings(**self.values[TrackerSettings]).check_conflicts()
-        except ConflictError as error:
-            self._add_fault(self._find_written_path(("tracker", error.field)), error.text)
-
-    def _find_conflicts_of_report(self) -> None:
-        try:
-            ReportSettings(**self.values[ReportSettings]).check_conflicts()
-        except ConflictError as error:
-            self._add_fault(self._find_written_path(("report", error.field)), error.text)
-
-    def _find_conflicts_of_sinks(self) -> None:
-        for family, settings in _SINKS.items():
-            for name, own in self.families[family].items():
-                try:
-                    settings(**own)
-                except ConflictError as error:
-                    here = (family, name, error.field)
-                    self._add_fault(self._find_written_path(here), error.text)
-
-        writers: dict[Path, str] = {}
+    def _find_files_that_two_write(self) -> None:
+        writers: dict[str, str] = {}
         for name, own in self.families["file"].items():
             if (path := own.get("path")) is not None:
-                first = writers.setdefault((self._folder / path).resolve(), name)
+                first = writers.setdefault(realpath(self._folder / path), name)
                 if first != name:
                     other = write_path(("file", first))
-                    place = self._find_written_path(("file", name, "path"))
                     text = f"[{other}] writes it already; give each its own file"
-                    self._add_fault(place, text)
+                    self._add_fault(self._find_written_path(("file", name, "path")), text)
 
     def _read_webhooks_json(self) -> dict[str, WebhookSettings]:
         file = self.values[EventsSettings].get("webhooks_json")
-        if file is None or not file.is_file():
-            return {}  # reported already
+        if file is None or not self._files.has_sinks:
+            return {}
         path = self._find_written_path(("events", "webhooks_json"))
         allows = bool(self.values[EventsSettings].get("webhooks_json_allow_private"))
         try:
@@ -440,8 +338,9 @@ class Reading:
             for fault in error.faults:
                 self._add_fault(path, fault)
             return {}
-        for name in {*found}.intersection(self.families["webhook"]):
-            self._add_fault(path, f"{file.name}: {name}: there is a [webhook.{name}] too")
+        for name in found:
+            if name in self.families["webhook"]:
+                self._add_fault(path, f"{file.name}: {name}: there is a [webhook.{name}] too")
         return found
 
     # Faults
@@ -462,3 +361,15 @@ class Reading:
 
     def _add_fault(self, path: KeyPath, text: str) -> None:
         self.faults[path, text] = None
+
+
+def _find_bare_names(given: object, keys: Collection[str]) -> list[KeyPath]:
+    """Find the paths that a name with dots has become, which lacks its quotes; perhaps none."""
+    if not isinstance(given, dict) or not given or any(name in keys for name in given):
+        return []
+    found: list[KeyPath] = []
+    for name, each in given.items():
+        if not isinstance(each, dict):
+            return []
+        found += [(name, *rest) for rest in _find_bare_names(each, keys)] or [(name,)]
+    return found

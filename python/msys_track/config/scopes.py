@@ -4,11 +4,12 @@ A single stanza is checked where it is read. The faults found here need several:
 does not exist, a name that two groups have.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
 from msys_track.config.document import KeyPath, write_path
 from msys_track.config.problems import nearest
+from msys_track.config.toml.names import write_string
 from msys_track.options import variables
 from msys_track.options.scopes import Listen, Networks, Scope, Scopes
 from msys_track.options.tracking import TrackingOptions
@@ -17,11 +18,7 @@ from msys_track.settings.kinds import NotAllowedError
 from msys_track.smtp.address import Address
 
 _MODULE: Final = "smtpapi_"
-_VARIABLES: Final = tuple(
-    f"{_MODULE}{field.removesuffix('_seconds')}"
-    for field in variables.Variables._fields
-    if field not in ("customer_id", "subaccount_id", "ignored")
-)
+_VARIABLES: Final = tuple(name for name in variables.FIELDS if name.startswith(_MODULE))
 """Context variables of Momentum's module: only these may have its prefix."""
 
 
@@ -52,32 +49,51 @@ def find_faults(
 
     `line` says where a stanza is, for a fault of two of them.
     """
-    pathways = {str(path[-1]) for path in stanzas if path[-2:-1] == ("pathway",)}
-    firsts: dict[tuple[KeyPath, object], KeyPath] = {}
+    yield from _find_doubles(stanzas, line)
+    pathways = {str(path[-1]) for path in stanzas if _is_pathway(path)}
     for path, stanza in stanzas.items():
+        yield from _find_wrong_variables((*path, "context"), stanza.variables)
+        yield from _find_unknown_pathways(path, stanza, pathways)
+
+
+def _find_doubles(
+    stanzas: Mapping[KeyPath, ScopeStanza], line: Callable[[KeyPath], str]
+) -> Iterator[tuple[KeyPath, str]]:
+    """Find names that are none of their kind, or the same as one before."""
+    firsts: dict[tuple[KeyPath, object], KeyPath] = {}
+    for path in stanzas:
         # Groups share the names of their pathways.
-        around = path[::2] if path[-2:-1] == ("pathway",) else path[:-1]
+        around = path[::2] if _is_pathway(path) else path[:-1]
         try:
             first = firsts.setdefault((around, read_name(path)), path)
         except NotAllowedError as error:
             yield path, str(error)
-        else:
-            if first != path and path[0] == "pathway_group":
-                there = f"[{write_path(first)}] in {line(first)}"
-                yield path, f"another group has a pathway of that name: {there}; rename one"
-            elif first != path:
-                yield path, f"the same as [{write_path(first)}] in {line(first)}; keep one"
-        yield from _find_wrong_variables((*path, "context"), stanza.variables)
-        chosen = stanza.scope.get("pathway")
-        if chosen is not None and path[0] in ("pathway", "pathway_group"):
-            yield (*path, "pathway"), "a pathway can't be put on another one"
-            chosen = None
-        of_context = stanza.variables.get(variables.PATHWAY)
-        for key, name in (("pathway",), chosen), (("context", variables.PATHWAY), of_context):
-            if isinstance(name, str) and name not in pathways:
-                near = nearest(name, pathways)
-                hint = f"; did you mean {near}?" if near else ""
-                yield (*path, *key), f'there is no [pathway."{name}"]{hint}'
+            continue
+        there = f"[{write_path(first)}] in {line(first)}"
+        if first != path and path[0] == "pathway_group":
+            yield path, f"another group has a pathway of that name: {there}; rename one"
+        elif first != path:
+            yield path, f"the same as {there}; keep one"
+
+
+def _find_unknown_pathways(
+    path: KeyPath, stanza: ScopeStanza, pathways: Collection[str]
+) -> Iterator[tuple[KeyPath, str]]:
+    """Find pathways that a stanza puts mail on, and that are none."""
+    chosen = stanza.scope.get("pathway")
+    if chosen is not None and path[0] in ("pathway", "pathway_group"):
+        yield (*path, "pathway"), "a pathway can't be put on another one"
+        chosen = None
+    of_context = stanza.variables.get(variables.PATHWAY)
+    for key, name in (("pathway",), chosen), (("context", variables.PATHWAY), of_context):
+        if isinstance(name, str) and name not in pathways:
+            near = nearest(name, pathways)
+            hint = f"; did you mean {near}?" if near else ""
+            yield (*path, *key), f"there is no [pathway.{write_string(name)}]{hint}"
+
+
+def _is_pathway(path: KeyPath) -> bool:
+    return path[-2:-1] == ("pathway",)
 
 
 def _find_wrong_variables(
@@ -124,7 +140,7 @@ def build_scopes(stanzas: Mapping[KeyPath, ScopeStanza]) -> Scopes:
     # The order of a pathway's layers is that of `Scopes.pathways`; those in groups come first.
     layers: dict[str, tuple[KeyPath, ...]] = {}
     for path in sorted(made, key=len, reverse=True):
-        if path[-2:-1] == ("pathway",):
+        if _is_pathway(path):
             paths = dict.fromkeys((path, path[-2:], path[:-2]))
             layers.setdefault(str(path[-1]), tuple(paths))
     return Scopes(

@@ -16,7 +16,7 @@ from msys_track.dispatch.inputs import draw_transmission_id
 from msys_track.dispatch.message import OpenedMessage
 from msys_track.dispatch.prepared import Preparer
 from msys_track.dispatch.recipients import Reader
-from msys_track.dispatch.wishes import Wanted, Wish, add_recipients, grant
+from msys_track.dispatch.wishes import Granted, Wanted, Wish, add_recipients, grant
 from msys_track.errors import PolicyRefusedError
 from msys_track.keys.ring import KeyRing
 from msys_track.logs import event_logger
@@ -245,13 +245,8 @@ class Dispatcher:
         transmission_id: int,
     ) -> Decision:
         """Decide where variables and changes may differ between recipients."""
-        scopes = self._find_layers(transaction)
-
-        def find_scopes(contexts: Contexts | None) -> tuple[Scope, ...]:
-            pathway = None if contexts is None else contexts.lookup(variables.PATHWAY)
-            return scopes if pathway is None else self._find_layers(transaction, pathway)
-
         find_fields = self._preparer.engine.header_fields
+        find_scopes = partial(self._find_scopes, transaction)
         granted = grant(
             wishes,
             message,
@@ -260,48 +255,23 @@ class Dispatcher:
         )
         editions, bypassed = self._group_alike(granted.wanted)
         desk = Desk(message, find_fields)
-        options: dict[str, Resolved] = {}
-        copies: list[CopyDecision] = []
-        needs_smtp_utf8 = not granted.is_ascii
-        served = [*(each.address for each in granted.wanted), *granted.discarded]
-        for alike in editions:
-            addresses = [each.address for each in alike]
-            make = partial(
-                self._open,
-                recipients=addresses,
-                scopes=scopes,
-                arguments=arguments,
-                others=tuple(served),
-                transmission_id=transmission_id,
-            )
-            changes, notices = alike[0].changes, alike[0].notices
-            source = Edition(desk, changes, make) if changes else make(message)
-            opened = source.open()
-            own = {
-                each.address: _resolve_wanted(
-                    opened, each, find_scopes(each.contexts), granted.renamed
-                )
-                for each in alike
-            }
-            senders = {each.address: each.sender for each in alike if each.sender is not None}
-            found = decide_copies(opened, own, source, senders)
-            copies += [copy._replace(notices=notices) for copy in found] if notices else found
-            options |= own
-            needs_smtp_utf8 = needs_smtp_utf8 or opened.needs_smtp_utf8
-            # Whom the header of several editions names gets the first one.
-            served += [each.email for named in opened.readers[1:] for each in named]
+        open_edition = partial(
+            self._open,
+            scopes=find_scopes(None),
+            arguments=arguments,
+            transmission_id=transmission_id,
+        )
+        options, copies, needs_smtp_utf8 = _decide_editions(
+            editions, granted, desk, open_edition, find_scopes
+        )
         for alike in bypassed:
             readers = tuple(Reader(each.address, "to") for each in alike)
             _, _, sender, changes, notices = alike[0]
-            source = Edition(desk, changes, partial(self._open, scopes=scopes))
+            source = Edition(desk, changes, partial(self._open, scopes=find_scopes(None)))
             copies.append(CopyDecision(readers, None, source, None, sender, notices))
         return Decision(
             message,
-            {
-                each.address: options[each.address]
-                for each in granted.wanted
-                if each.address in options
-            },
+            options,
             tuple(copies),
             transmission_id,
             self._sign,
@@ -372,6 +342,13 @@ class Dispatcher:
             return self.scopes.layers(None, None)
         return self._layers_of(transaction.listen, transaction.peer, pathway)
 
+    def _find_scopes(
+        self, transaction: Injection | None, contexts: Contexts | None
+    ) -> tuple[Scope, ...]:
+        """Find the scopes of one recipient, whose variables may choose a pathway."""
+        pathway = None if contexts is None else contexts.lookup(variables.PATHWAY)
+        return self._find_layers(transaction, pathway)
+
     def _ask_about_message(self, transaction: Injection) -> Changes | None:
         """Call policy for the message; return what it wants changed by now, if anything."""
         if self.policy is not None and Hook.DATA_SPOOL in self.policy.hooks:
@@ -402,6 +379,53 @@ class Dispatcher:
         rejection = self.policy.call(hook, transaction) if self.policy is not None else None
         if rejection is not None:
             raise PolicyRefusedError(rejection.code, rejection.text)
+
+
+def _decide_editions(
+    editions: Collection[Sequence[Wanted]],
+    granted: Granted,
+    desk: Desk,
+    open_edition: Callable[..., OpenedMessage],
+    find_scopes: Callable[[Contexts | None], tuple[Scope, ...]],
+) -> tuple[dict[str, Resolved], list[CopyDecision], bool]:
+    """Decide the copies of recipients who are tracked.
+
+    Args:
+        editions: those who get the same edition, together.
+        granted: what was made of all wishes.
+        desk: has the message as received.
+        open_edition: opens an edition, given its bytes, its recipients and all other readers.
+        find_scopes: finds the scopes of a recipient by policy's variables.
+
+    Returns:
+        The options of each recipient in the order of `granted`, the copies, and whether a copy
+        needs SMTPUTF8.
+    """
+    options: dict[str, Resolved] = {}
+    copies: list[CopyDecision] = []
+    needs_smtp_utf8 = not granted.is_ascii
+    served = [*(each.address for each in granted.wanted), *granted.discarded]
+    for alike in editions:
+        addresses = [each.address for each in alike]
+        make = partial(open_edition, recipients=addresses, others=tuple(served))
+        changes, notices = alike[0].changes, alike[0].notices
+        source = Edition(desk, changes, make) if changes else make(desk.message)
+        opened = source.open()
+        own = {
+            each.address: _resolve_wanted(
+                opened, each, find_scopes(each.contexts), granted.renamed
+            )
+            for each in alike
+        }
+        senders = {each.address: each.sender for each in alike if each.sender is not None}
+        found = decide_copies(opened, own, source, senders)
+        copies += [copy._replace(notices=notices) for copy in found] if notices else found
+        options |= own
+        needs_smtp_utf8 = needs_smtp_utf8 or opened.needs_smtp_utf8
+        # Whom the header of several editions names gets the first one.
+        served += [each.email for named in opened.readers[1:] for each in named]
+    in_order = (each.address for each in granted.wanted if each.address in options)
+    return {address: options[address] for address in in_order}, copies, needs_smtp_utf8
 
 
 def _resolve_wanted(

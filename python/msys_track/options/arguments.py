@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from msys_track.errors import SettingsError
+from msys_track.options.variables import MAX_ID
 from msys_track.smtpapi import json as strict_json
 from msys_track.smtpapi.header import MAX_CAMPAIGN_BYTES, MAX_TAGS
-
-_MAX_SUBACCOUNT: Final = 2**32 - 1
 
 
 class Arguments(NamedTuple):
@@ -58,11 +57,10 @@ def check_arguments(
             _check_text("tags", tag)
         tags = tuple(dict.fromkeys(tags))[:MAX_TAGS]
     if subaccount_id is not None and not (
-        type(subaccount_id) is int and 0 <= subaccount_id <= _MAX_SUBACCOUNT
+        type(subaccount_id) is int and 0 <= subaccount_id <= MAX_ID
     ):
         raise SettingsError(
-            f"subaccount_id: found {subaccount_id!r}; give a whole number from 0 to "
-            f"{_MAX_SUBACCOUNT}"
+            f"subaccount_id: found {subaccount_id!r}; give a whole number from 0 to {MAX_ID}"
         )
     text = None if metadata is None else _compact_metadata(metadata)
     return Arguments(campaign_id, text, tags, subaccount_id)

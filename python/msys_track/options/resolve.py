@@ -70,9 +70,7 @@ class Resolved(NamedTuple):
     open_tracking_scheme: Origin[Scheme] = Origin(value=DEFAULT_SCHEME)
     click_tracking_scheme: Origin[ClickScheme] = Origin(value=DEFAULT_SCHEME)
     tracking_domain: Origin[str] = Origin(value=DEFAULT_TRACKING_DOMAIN)
-    tracking_link_expiry_seconds: Origin[int] = Origin(
-        value=DEFAULT_LINK_EXPIRY_SECONDS, source=DEFAULT
-    )
+    tracking_link_expiry_seconds: Origin[int] = Origin(value=DEFAULT_LINK_EXPIRY_SECONDS)
     click_tracking_include_metadata: Origin[bool] = Origin(value=True)
     max_metadata_bytes: Origin[int] = Origin(value=DEFAULT_MAX_METADATA_BYTES)
     click_tracking_text: Origin[bool] = Origin(value=False)

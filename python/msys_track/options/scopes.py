@@ -46,10 +46,11 @@ class Networks(Generic[V]):
     def __init__(self, values: Mapping[Network, V] | None = None) -> None:
         # By the number of host bits, the fewest first; then by the bits of the network.
         self._by_version: dict[int, dict[int, dict[int, V]]] = {4: {}, 6: {}}
-        for network in sorted(values or (), key=lambda each: each.prefixlen, reverse=True):
+        given = values or {}
+        for network in sorted(given, key=lambda each: each.prefixlen, reverse=True):
             host_bits = network.max_prefixlen - network.prefixlen
             alike = self._by_version[network.version].setdefault(host_bits, {})
-            alike[int(network.network_address) >> host_bits] = (values or {})[network]
+            alike[int(network.network_address) >> host_bits] = given[network]
 
     def find(self, address: IpAddress) -> tuple[V, ...]:
         """Return the values of the networks around the address, the most specific first."""

@@ -15,7 +15,10 @@ from msys_track.smtpapi import refusals
 from msys_track.smtpapi.header import MAX_CAMPAIGN_BYTES, MAX_TAGS
 from msys_track.smtpapi.json import JsonError
 
-_MAX_ID: Final = 2**32 - 1
+MAX_ID: Final = 2**32 - 1
+"""The largest id of a customer or a subaccount."""
+_ON: Final = ("1", "true")
+_OFF: Final = ("0", "false")
 
 BYPASS: Final = "__bypass_smtpapi"
 PATHWAY: Final = "pathway"
@@ -60,9 +63,7 @@ class Variables(NamedTuple):
 
 
 class _MeaninglessError(Exception):
-    def __init__(self, allowed: str) -> None:
-        super().__init__(allowed)
-        self.allowed = allowed
+    """A value that can't be parsed; its text is what is allowed."""
 
 
 def read_variables(contexts: Lookup) -> Variables:
@@ -81,20 +82,20 @@ def read_variables(contexts: Lookup) -> Variables:
         try:
             values[field] = parse(value)
         except _MeaninglessError as meaningless:
-            ignored.append(IgnoredVariable(name, value, meaningless.allowed))
+            ignored.append(IgnoredVariable(name, value, str(meaningless)))
     return Variables(**values, ignored=tuple(ignored))
 
 
 def is_bypassed(contexts: Lookup | None) -> bool:
     """Return whether policy wants the message left as it is, X-MSYS-API included."""
     value = contexts.lookup(BYPASS) if contexts is not None else None
-    return value is not None and value.lower() in ("1", "true")
+    return value is not None and value.lower() in _ON
 
 
 def _parse_switch(value: str) -> bool:
-    if value.lower() not in ("1", "true", "0", "false"):
+    if value.lower() not in (*_ON, *_OFF):
         raise _MeaninglessError('"1", "0", "true" or "false"')
-    return value.lower() in ("1", "true")
+    return value.lower() in _ON
 
 
 def _parse_as(
@@ -132,18 +133,18 @@ def _compact_metadata(value: str) -> str:
 
 def _parse_tags(value: str) -> tuple[str, ...]:
     try:
-        (tags,) = strict_json.parse_object(f'{{"tags":{value}}}').values()
-    except (JsonError, ValueError):
-        tags = None
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        tags = strict_json.parse_array(value)
+    except JsonError:
+        tags = [None]
+    if not all(isinstance(tag, str) for tag in tags):
         raise _MeaninglessError("a JSON array of strings")
     return tuple(dict.fromkeys(tags))[:MAX_TAGS]
 
 
 def _parse_id(value: str) -> int:
     number = _parse_decimal(value)
-    if number is None or number > _MAX_ID:
-        raise _MeaninglessError(f"a whole number from 0 to {_MAX_ID}")
+    if number is None or number > MAX_ID:
+        raise _MeaninglessError(f"a whole number from 0 to {MAX_ID}")
     return number
 
 
@@ -160,4 +161,6 @@ _PARSERS: Final[Mapping[str, tuple[str, Callable[[str], object]]]] = {
     "mo_customer_id": ("customer_id", _parse_id),
     SUBACCOUNT: ("subaccount_id", _parse_id),
 }
+FIELDS: Final[Mapping[str, str]] = {name: field for name, (field, _) in _PARSERS.items()}
+"""From each variable that decides about tracking to its field of `Variables`."""
 NOTHING: Final = Variables()

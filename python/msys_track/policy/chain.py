@@ -54,18 +54,15 @@ class PolicyFile(Protocol):
 class Chain:
     """The policy that several files make together."""
 
-    __slots__ = ("_by_hook", "files")
+    __slots__ = ("_by_hook", "files", "hooks")
 
     def __init__(self, files: Sequence[PolicyFile]) -> None:
         self.files = tuple(files)
         self._by_hook = {
             hook: having for hook in Hook if (having := tuple(f for f in files if hook in f.hooks))
         }
-
-    @property
-    def hooks(self) -> frozenset[Hook]:
-        """The hooks that at least one file has."""
-        return frozenset(self._by_hook)
+        self.hooks = frozenset(self._by_hook)
+        """Those that at least one file has."""
 
     @property
     def notices(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final, Literal, Self, TypeAlias
 
+from msys_track.policy.context import count_octets
 from msys_track.smtp.path import is_path
 
 MAX_HEADER_CHANGES: Final = 1_000
@@ -67,7 +68,7 @@ class HeaderChange:
             found = type(self.value).__name__
             raise TypeError(f"{self.name}: a field's value must be a string, found {found}")
         value = _LINE_ENDS.sub(" ", self.value).strip(" \t")
-        if (size := _count_octets(self.name, value)) > MAX_FIELD_OCTETS:
+        if (size := count_octets(self.name, value)) > MAX_FIELD_OCTETS:
             raise ValueError(f"{self.name}: {size} bytes, at most {MAX_FIELD_OCTETS}")
         object.__setattr__(self, "value", value)
 
@@ -110,7 +111,7 @@ class Changes:
         if len(self.headers) >= MAX_HEADER_CHANGES:
             raise ValueError(f"{change.name}: at most {MAX_HEADER_CHANGES} header changes a mail")
         octets = sum(
-            len(each.name) + _count_octets(each.name, each.value or "")
+            len(each.name) + count_octets(each.name, each.value or "")
             for each in (*self.headers, change)
         )
         if octets > MAX_HEADER_OCTETS:
@@ -194,10 +195,3 @@ def _check_address(what: str, address: object) -> None:
     if not isinstance(address, str) or address == "" or not is_path(address):
         shown = repr(address[:100]) if isinstance(address, str) else type(address).__name__
         raise ValueError(f"{shown} can't be {what}; give the address alone, as jo@example.com")
-
-
-def _count_octets(name: str, text: str) -> int:
-    try:
-        return len(text) if text.isascii() else len(text.encode())
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{name}: half of a surrogate pair is not text") from error

@@ -50,16 +50,16 @@ class Context:
             raise TypeError(
                 f"{name}: values are strings, found {found}; write str(…) or json.dumps(…)"
             )
-        size = _count_octets(value)
+        size = count_octets(name, value)
         if size > MAX_VALUE:
             raise ValueError(f"{name}: {size} bytes, at most {MAX_VALUE}")
         octets = self._octets + size
         if (earlier := self._values.get(name)) is not None:
-            octets -= _count_octets(earlier)
+            octets -= count_octets(name, earlier)
         elif len(self._values) >= MAX_VARIABLES:
             raise ValueError(f"{name}: one context holds at most {MAX_VARIABLES} variables")
         else:
-            octets += _count_octets(name)
+            octets += count_octets(name, name)
         if octets > MAX_OCTETS:
             raise ValueError(f"{name}: one context holds at most {MAX_OCTETS} bytes")
         self._values[name] = value
@@ -73,7 +73,7 @@ class Context:
         """Unset a variable; does nothing if it was not set."""
         value = self._values.pop(name, None)
         if value is not None:
-            self._octets -= _count_octets(name) + _count_octets(value)
+            self._octets -= count_octets(name, name) + count_octets(name, value)
 
     def items(self) -> Mapping[str, str]:
         """Return a read-only view of all variables."""
@@ -114,14 +114,17 @@ class Contexts:
 def _check_name(name: str) -> None:
     if not isinstance(name, str):
         raise TypeError(f"a variable's name must be a string, found {type(name).__name__}")
-    if not 0 < len(name) <= MAX_NAME or _count_octets(name) > MAX_NAME:
+    if not 0 < len(name) <= MAX_NAME or count_octets("a variable's name", name) > MAX_NAME:
         raise ValueError(f"{name[:40]!r}: a variable's name has 1 to {MAX_NAME} bytes of text")
 
 
-def _count_octets(text: str) -> int:
-    if text.isascii():
-        return len(text)
+def count_octets(name: str, text: str) -> int:
+    """Count the bytes of a text in UTF-8; errors name it as `name`.
+
+    Raises:
+        ValueError: it is not valid as UTF-8.
+    """
     try:
-        return len(text.encode())
+        return len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError as error:
-        raise ValueError(f"{text[:40]!r}: half of a surrogate pair is not text") from error
+        raise ValueError(f"{name}: half of a surrogate pair is not text") from error

@@ -96,7 +96,7 @@ class Transaction:
     """Recipients that were accepted on this connection so far."""
 
     def as_transaction(self) -> Self:
-        """Return itself: what is made of a session's facts only where policy sees them."""
+        """Return itself; a session makes one here, and only for a policy that has the hook."""
         return self
 
     def __post_init__(self) -> None:

@@ -36,7 +36,7 @@ class PolicySettings:
         ),
     ] = "continue"
     lua_sandbox: Annotated[bool, Key(SWITCH, "keep files and processes from Lua")] = True
-    # It ends endless loops. Honest work takes less than a millisecond, or 0.1 s to search an #
+    # It ends endless loops. Honest work takes less than a millisecond, or 0.1 s to search an
     # enormous header.
     timeout_seconds: Annotated[
         float, Key(seconds(highest=60), "processor time of one hook of one Lua file")

@@ -6,10 +6,11 @@ It has no sandbox and no time limit. Policies in Lua have both.
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import TypeAlias
+from typing import TypeAlias, cast
 from zlib import crc32
 
 from msys_track.errors import PolicyFailedError, SettingsError
@@ -35,33 +36,20 @@ class PythonPolicy:
             SettingsError: the file can't be compiled or run, or has no hook.
         """
         self.path = path
-        module = _run_file(path, source)
-        functions = {
-            name: f"{path}:{_find_first_line(value)}"
-            for name, value in vars(module).items()
-            if name in callouts.HOOKS
-            or (inspect.isfunction(value) and value.__module__ == module.__name__)
-        }
-        if faults := list(callouts.find_faults(functions)):
-            raise SettingsError("\n".join(faults))
-        if not functions.keys() & callouts.HOOKS and not any(
-            map(callouts.is_momentums_own, functions)
-        ):
-            hooks = ", ".join(callouts.HOOKS)
-            raise SettingsError(f"{path}:1: no hook found; the hooks are {hooks}")
-        own = {name: at for name, at in functions.items() if callouts.is_momentums_own(name)}
+        # Dataclasses and pickle look up a module by its name, so this is the same each time.
+        module = ModuleType(f"msys_track_policy_{path.stem}_{crc32(bytes(path)):08x}")
+        module.__file__ = str(path)
+        with _replacing_module(module):
+            _run_file(module, path, source)
+            places = _find_functions(module, path)
+            self._functions = {
+                hook: _find_hook(module, hook, places) for hook in Hook if hook.value in places
+            }
+        own = {name: at for name, at in places.items() if callouts.is_momentums_own(name)}
         notices = tuple(callouts.find_notices(own))
         for place, why in notices:
             log.warning("policy.notice", policy=path.name, at=place, why=why)
         self.notices = tuple(f"{place}: {why}" for place, why in notices)
-        self._functions: dict[Hook, _Function] = {}
-        for hook in Hook:
-            function = getattr(module, hook.value, None)
-            if inspect.iscoroutinefunction(function):
-                where = f"{functions[hook.value]}: {hook.value}"
-                raise SettingsError(f"{where} is async; a hook is a plain function")
-            if callable(function):
-                self._functions[hook] = function
 
     @property
     def hooks(self) -> frozenset[Hook]:
@@ -93,17 +81,29 @@ class PythonPolicy:
         )
 
 
-def _run_file(path: Path, source: bytes) -> ModuleType:
-    module = ModuleType(f"msys_track_policy_{path.stem}_{crc32(bytes(path)):08x}")
-    module.__file__ = str(path)
+@contextmanager
+def _replacing_module(module: ModuleType) -> Iterator[None]:
+    """Let a module be found by its name; if it is refused, the one before it goes on."""
+    earlier = sys.modules.get(module.__name__)
+    sys.modules[module.__name__] = module
+    try:
+        yield
+    except BaseException:
+        sys.modules.pop(module.__name__, None)
+        if earlier is not None:
+            sys.modules[module.__name__] = earlier
+        raise
+
+
+def _run_file(module: ModuleType, path: Path, source: bytes) -> None:
     try:
         code = compile(source, path, "exec", dont_inherit=True)
     except SyntaxError as error:
         raise SettingsError(f"{path}:{error.lineno or 1}: {error.msg}") from error
     except ValueError as error:
         raise SettingsError(f"{path}:1: {error}") from error
-    # Dataclasses and pickle look up a module by its name.
-    sys.modules[module.__name__] = module
+    except (MemoryError, RecursionError) as error:
+        raise SettingsError(f"{path}:1: nests too deeply") from error
     try:
         exec(code, module.__dict__)  # noqa: S102 - the operator's own file
     except KeyboardInterrupt:
@@ -111,7 +111,31 @@ def _run_file(path: Path, source: bytes) -> ModuleType:
     except BaseException as error:
         line = _find_line(error.__traceback__, path)
         raise SettingsError(f"{path}:{line}: {_describe_error(error)}") from error
-    return module
+
+
+def _find_functions(module: ModuleType, path: Path) -> dict[str, str]:
+    """Find the functions of a file, and what is named as a hook: from name to `file:line`."""
+    places = {
+        name: f"{path}:{_find_first_line(value)}"
+        for name, value in vars(module).items()
+        if name in callouts.HOOKS
+        or (inspect.isfunction(value) and value.__module__ == module.__name__)
+    }
+    if faults := list(callouts.find_faults(places)):
+        raise SettingsError("\n".join(faults))
+    if not places.keys() & callouts.HOOKS and not any(map(callouts.is_momentums_own, places)):
+        hooks = ", ".join(callouts.HOOKS)
+        raise SettingsError(f"{path}:1: no hook found; the hooks are {hooks}")
+    return places
+
+
+def _find_hook(module: ModuleType, hook: Hook, places: Mapping[str, str]) -> _Function:
+    function = getattr(module, hook.value)
+    if inspect.iscoroutinefunction(function) or not callable(function):
+        found = "async" if callable(function) else type(function).__name__
+        where = f"{places[hook.value]}: {hook.value}"
+        raise SettingsError(f"{where} is {found}; a hook is a plain function")
+    return cast("_Function", function)
 
 
 def _find_first_line(function: object) -> int:

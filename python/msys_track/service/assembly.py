@@ -13,8 +13,8 @@ from msys_track.config.configuration import Configuration
 from msys_track.config.document import KeyPath
 from msys_track.config.effective import find_warnings
 from msys_track.config.load import MOMENTUM_KEYS, is_momentum, load
+from msys_track.config.named_files import Server
 from msys_track.config.problems import ConfigurationError
-from msys_track.config.reading import Server
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.decide import Decision
 from msys_track.dispatch.dispatcher import Dispatcher

@@ -7,9 +7,11 @@ of a surrogate pair, numbers that become infinite), and deep nesting is a Recurs
 import json
 import math
 import re
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from msys_track.errors import PicklableError
+
+_Value = TypeVar("_Value")
 
 _MAX_DEPTH: Final = 64
 _MAX_INTEGER_DIGITS: Final = 308  # the range of an IEEE double, which other parsers use
@@ -67,11 +69,20 @@ def parse_object(text: str) -> dict[str, Any]:
         JsonError: the text is not JSON or not an object, is nested deeper than 64 levels, or
             has a number that no double holds or half of a surrogate pair.
     """
+    return _parse(text, dict)
+
+
+def parse_array(text: str) -> list[Any]:
+    """Parse one JSON array; raises as `parse_object` does."""
+    return _parse(text, list)
+
+
+def _parse(text: str, kind: type[_Value]) -> _Value:
     _refuse_deep_nesting(text)
     value: Any
     try:
-        # Most texts begin with a brace: that saves the search for white space.
-        value, end = _DECODER.raw_decode(text) if text.startswith("{") else (None, -1)
+        # Most texts begin with a bracket: that saves the search for white space.
+        value, end = _DECODER.raw_decode(text) if text.startswith(("{", "[")) else (None, -1)
         if end != len(text):
             value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -80,10 +91,10 @@ def parse_object(text: str) -> dict[str, Any]:
         literal, what = error.args
         places = (t.start() for t in _STRING_OR_WORD.finditer(text) if t.group() == literal)
         raise JsonError(text, next(places, 0), what) from None
-    if not isinstance(value, dict):
-        found = _NAMES[type(value)]
+    if not isinstance(value, kind):
         start = len(text) - len(text.lstrip(" \t\r\n"))
-        raise JsonError(text, start, f"expected an object, found {found}")
+        what = f"expected {_NAMES[kind]}, found {_NAMES[type(value)]}"
+        raise JsonError(text, start, what)
     if "\\" in text and ("\\ud" in text or "\\uD" in text):
         for escape in _ESCAPED.finditer(text):
             if half := escape["half"]:

@@ -25,6 +25,10 @@ NETWORK = 'allowed: a network as in Peer "10.0.0.0/8" { … }'
             f'Peer "office": found "office", {NETWORK}',
         ),
         (
+            'ESMTP_Listener { Peer "a\\"\\nb" { } }',
+            rf'Peer "a\"\nb": found "a\"\nb", {NETWORK}',
+        ),
+        (
             'ESMTP_Listener { Listen "25" { } }',
             (
                 'Listen "25": found "25", allowed: "host:port", or ":port" for every IPv4 '

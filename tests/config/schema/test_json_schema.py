@@ -72,6 +72,13 @@ def test_schema_and_check_agree_on_what_a_schema_can_see(
     assert is_valid(tomllib.loads(text)) is all(each.seen == "unseen" for each in chosen)
 
 
+def test_an_upstream_of_its_own_table_is_one() -> None:
+    proxy = {"keys": "keys.toml", "proxy": {}}
+    assert is_valid({**proxy, "upstream": {"main": {"address": "127.0.0.1:25"}}})
+    assert not is_valid(proxy)
+    assert not is_valid({**proxy, "upstream": {}})
+
+
 NO_TOML = [(name, each) for name in NAMES for each in mutations(name) if each.seen == "no TOML"]
 
 

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +69,7 @@ def test_bits_are_combined() -> None:
         ("local x < close > = y", "<const> and <close> are not in Momentum's Lua, a 5.1"),
         ("local function f(a, b, c, d, e, --[[)]] f, ...) end", "has 6 named parameters"),
         ("function m.x:f(a, b, c, d, e, ...) end", "has 6 named parameters"),
+        ("function --[[ ( ]] m . x : f (a, b, c, d, e, ...) end", "has 6 named parameters"),
     ],
 )
 def test_what_5_1_can_not_run_is_named_with_file_and_line(line: str, named: str) -> None:
@@ -88,6 +91,28 @@ def test_what_5_1_can_not_run_is_named_with_file_and_line(line: str, named: str)
 )
 def test_what_5_1_can_run_stays(source: str) -> None:
     assert translate_source(source.encode()) == source.encode()
+
+
+@pytest.mark.parametrize(
+    "source", [b'"' + rb"\"" * 32_000, b"function " * 7_000, b"x = '" * 13_000]
+)
+def test_what_ends_nowhere_takes_no_time(source: bytes) -> None:
+    begin = time.thread_time()
+    translate_source(source)
+    assert time.thread_time() - begin < 0.5
+
+
+def test_a_string_without_its_end_is_lua_s_to_refuse() -> None:
+    with pytest.raises(SettingsError, match=f"{FILE}:2: unfinished string"):
+        LuaPolicy(FILE, b"\nx = 'a // b\n")
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\r\n", b"\n\r", b"\n"])
+def test_each_end_of_a_line_that_lua_knows_is_one(end: bytes) -> None:
+    assert translate_source(b"-- '" + end + b"x = 1 != 2" + end) == b"-- '\nx = 1 ~= 2\n"
+    with pytest.raises(ForbiddenSourceError, match="has 6 named parameters") as caught:
+        translate_source(b"--" + end + b"function f(a, b, c, d, e, g, ...) end")
+    assert caught.value.line == 2
 
 
 def test_a_mark_and_a_shebang_are_no_lua() -> None:

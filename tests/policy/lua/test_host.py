@@ -252,6 +252,14 @@ def test_logs_have_the_policys_name_and_are_bounded_in_length_and_number() -> No
     assert len(lines) == 20
 
 
+@pytest.mark.parametrize("lead", ["", "x"])
+@pytest.mark.parametrize("length", [300, 1_500])
+def test_a_long_text_in_a_log_is_cut_between_two_characters(lead: str, length: int) -> None:
+    with capture_logs() as lines:
+        ask(f"print('{lead}' .. ('é'):rep({length}))")
+    assert [line["text"] for line in lines] == [f"{lead}{'é' * (250 - len(lead))}…"]
+
+
 def test_a_state_is_used_again_and_left_after_a_failure() -> None:
     policy = lua("count = (count or 0) + 1 msg:context_set(M, 'n', count) assert(count ~= 3, 'x')")
     seen = []

@@ -191,6 +191,13 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
         LuaPolicy(folder / "main.lua", b"require('inside')")
 
 
+def test_a_link_to_itself_is_no_module(tmp_path: Path) -> None:
+    (tmp_path / "loop.lua").symlink_to("loop.lua")
+    main = tmp_path / "main.lua"
+    with pytest.raises(SettingsError, match=f"{main}:2: require: no module 'loop': "):
+        LuaPolicy(main, b"\nrequire('loop')")
+
+
 def test_nothing_that_a_policy_can_reach_is_python() -> None:
     walk = """
     local seen, found = {}, {}

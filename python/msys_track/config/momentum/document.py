@@ -39,6 +39,7 @@ from msys_track.config.momentum.words import write_key, write_text
 from msys_track.config.problems import Problem, nearest
 from msys_track.config.schema.tables import known_key
 from msys_track.config.scopes import read_name
+from msys_track.config.toml.names import write_string
 from msys_track.config.toml.writing import toml_text
 from msys_track.injection.settings import ProxySettings, is_loopback
 from msys_track.keys.file import key_source
@@ -286,7 +287,8 @@ class _Mapping:
         addresses = {table: meaning for (_, meaning), table in self._tables.items()}
         listeners: list[Listener] = []
         for name in list(self.members.get("listen", {})):
-            table, key = ("listen", name), f'Listen "{name}"'
+            table = ("listen", name)
+            key = write_key(table, self.words)
             place, address = self.places[table], addresses.get(table)
             is_unix = name.startswith("/")
             if is_unix or not self._switches.get(table, is_on):
@@ -348,7 +350,7 @@ class _Mapping:
         if not self._switches.get(("scriptlet",), True):
             return
         for name, script in scripts.items():
-            path, key = ("scriptlet", "script", name), f'script "{name}"'
+            path, key = ("scriptlet", "script", name), f"script {write_string(name)}"
             place = places.get((*path, "source"), places[path])
             words = f"{key}.source"
             source = script.get("source")

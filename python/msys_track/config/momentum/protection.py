@@ -206,34 +206,8 @@ class Guards:
         tls_required = self._decide_required(listeners, listen_tls, ours, faults)
         has_certificate = "tls_certificate" in ours or "tls_certificate" in tls
         for each in listeners:
-            asking = self._find(each, "tls", "tls only", "tls first")
-            if asking and not has_certificate:
-                text = (
-                    'there is no certificate: write TLS_Certificate = "cert.pem" and TLS_Key = '
-                    '"key.pem" in ESMTP_Listener, or tls_certificate and tls_key in msys_track { }'
-                )
-                faults.append((each, f"{_name(asking, each)} for TLS, but {text}"))
-            if some := self._find_of_some(each, "tls first"):
-                text = "msys-track begins with TLS for all clients of a port or for none: write "
-                faults.append((each, f"{_name(some, each)} for TLS, but {text}Use_SSL in Listen"))
-            if each in listen_tls and each.table == ("listener",):
-                faults.append((each, "Use_SSL has no Listen: write the port that begins with TLS"))
-            headed = self._find(each, "proxy header")
-            if headed and not ours.get("proxy_protocol_from"):
-                text = (
-                    "msys-track believes that of load balancers which you name, and no other: "
-                    'write msys_track { proxy_protocol_from = ( "10.0.0.5" ) }'
-                )
-                faults.append((each, f"{_name(headed, each)} for a PROXY header, but {text}"))
-            verified = self._find(each, "client certificate")
-            if verified and not _has_senders(ours):
-                text = (
-                    "msys-track asks clients for none: leave it out, and say who may send by "
-                    "networks or auth_users in msys_track { }"
-                )
-                faults.append(
-                    (each, f"{_name(verified, each)} for a client's certificate, but {text}")
-                )
+            lacking = self._find_lacking(each, ours, has_certificate=has_certificate)
+            faults += ((each, text) for text in lacking)
         return Rules(
             networks=networks,
             open_relay=open_relay,
@@ -242,6 +216,39 @@ class Guards:
             listen_tls=listen_tls,
             faults=faults,
         )
+
+    def _find_lacking(
+        self, listener: Listener, ours: Mapping[str, object], *, has_certificate: bool
+    ) -> Iterator[str]:
+        """Find what a listener asks for and msys-track can't give, or lacks the means for."""
+        asking = self._find(listener, "tls", "tls only", "tls first")
+        if asking and not has_certificate:
+            yield (
+                f"{_name(asking, listener)} for TLS, but there is no certificate: write "
+                'TLS_Certificate = "cert.pem" and TLS_Key = "key.pem" in ESMTP_Listener, or '
+                "tls_certificate and tls_key in msys_track { }"
+            )
+        if some := self._find_of_some(listener, "tls first"):
+            yield (
+                f"{_name(some, listener)} for TLS, but msys-track begins with TLS for all clients "
+                "of a port or for none: write Use_SSL in Listen"
+            )
+        if listener.table == ("listener",) and self._find_own(listener, "tls first"):
+            yield "Use_SSL has no Listen: write the port that begins with TLS"
+        headed = self._find(listener, "proxy header")
+        if headed and not ours.get("proxy_protocol_from"):
+            yield (
+                f"{_name(headed, listener)} for a PROXY header, but msys-track believes that of "
+                "load balancers which you name, and no other: "
+                'write msys_track { proxy_protocol_from = ( "10.0.0.5" ) }'
+            )
+        verified = self._find(listener, "client certificate")
+        if verified and not _has_senders(ours):
+            yield (
+                f"{_name(verified, listener)} for a client's certificate, but msys-track asks "
+                "clients for none: leave it out, and say who may send by networks or auth_users "
+                "in msys_track { }"
+            )
 
     def _decide_senders(
         self,

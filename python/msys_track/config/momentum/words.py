@@ -6,6 +6,7 @@ from typing import Final
 
 from msys_track.config.document import KeyPath
 from msys_track.config.momentum.names import GLOBAL
+from msys_track.config.toml.names import write_string
 
 _OURS: Final = {
     path: f"msys_track.{name}" for name, (path, _) in GLOBAL.inner["msys_track"].options.items()
@@ -60,7 +61,7 @@ def _write_names(path: KeyPath) -> Iterator[str]:
         instance = next(names, None) if name in _NAMED else None
         yield f".{_STANZAS.get(name, name)}"
         if instance is not None:
-            yield f' "{instance}"'
+            yield f" {write_string(str(instance))}"
 
 
 def write_text(text: str) -> str:

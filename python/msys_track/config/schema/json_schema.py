@@ -7,7 +7,16 @@ compare tables with each other.
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from msys_track.config.schema.tables import FAMILIES, NESTED, SCOPE, TABLES, TEXTS, TOP, Key
+from msys_track.config.schema.tables import (
+    FAMILIES,
+    NESTED,
+    SCOPE,
+    SEALING,
+    TABLES,
+    TEXTS,
+    TOP,
+    Key,
+)
 from msys_track.settings.addresses import LISTEN_NAME_PATTERN, NETWORK_PATTERN
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -28,6 +37,7 @@ def json_schema() -> dict[str, Any]:
             "additionalProperties": _table(name, _keys(family.keys), family.keys),
         }
     properties |= {name: _scopes(name) for name in NESTED}
+    required = properties["proxy"].pop("required")
     return {
         "$schema": _DIALECT,
         "title": "msys-track.toml",
@@ -35,7 +45,10 @@ def json_schema() -> dict[str, Any]:
         "type": "object",
         "properties": properties,
         "additionalProperties": False,
-        "dependentRequired": {"proxy": ["keys"], "tracker": ["keys"]},
+        "dependentRequired": {name: ["keys"] for name in SEALING},
+        # `[upstream.NAME]` tables stand in place of what `[proxy]` has to say of its upstream.
+        "if": {"properties": {"upstream": {"minProperties": 1}}, "required": ["upstream"]},
+        "else": {"properties": {"proxy": {"required": required}}},
         "$defs": _keys(SCOPE),
     }
 

@@ -9,7 +9,8 @@ from typing import Final
 
 from msys_track.config.document import KeyPath
 from msys_track.config.schema.tables import FAMILIES, NESTED, TABLES, TEXTS, TOP, Key
-from msys_track.config.toml.writing import header_text, key_text, value_text
+from msys_track.config.toml.names import write_name
+from msys_track.config.toml.writing import header_text, value_text
 
 _WIDTH: Final = 98
 _HEAD: Final = (
@@ -59,7 +60,7 @@ def _lines() -> Iterator[str]:
         explained.add(kind)
         yield from ("", *_comment(text), f"#{header_text(path)}")
         for name, value in example.items():
-            yield f"#{key_text(name)} = {value_text(value)}"
+            yield f"#{write_name(name)} = {value_text(value)}"
 
 
 def _keys(keys: Mapping[str, Key], mark: str = "") -> Iterator[str]:

@@ -38,6 +38,7 @@ __all__ = [
     "FAMILIES",
     "NESTED",
     "SCOPE",
+    "SEALING",
     "TABLES",
     "TEXTS",
     "TOP",
@@ -81,6 +82,9 @@ class TopLevel:
     ] = None
     smtpapi: Annotated[bool, Key(SWITCH, "whether X-MSYS-API is obeyed and mail tracked")] = True
 
+
+SEALING: Final = ("proxy", "tracker")
+"""The tables of servers that need the keys of links."""
 
 TOP: Final = list_keys(TopLevel)
 """Keys above all tables."""

@@ -4,14 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeGuard
 
-from msys_track.config.document import KeyPath
+from msys_track.config.document import KeyPath, write_path
+from msys_track.config.toml.names import write_name, write_string
 
 _MAX_WIDTH: Final = 99
-_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
-_ESCAPES: Final = {
-    "\b": r"\b", "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r", '"': r"\"", "\\": r"\\",
-}  # fmt: skip
-_ESCAPED: Final = re.compile(r'[\x00-\x1f\x7f"\\]')
 _NOT_IN_COMMENTS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -51,13 +47,13 @@ def _tables(
 
 
 def _lines(path: KeyPath, value: object, comments: Mapping[KeyPath, str]) -> Iterator[str]:
-    written = f"{key_text(path[-1])} = {value_text(value)}"
+    written = f"{write_name(str(path[-1]))} = {value_text(value)}"
     comment = comments.get(path)
     is_remarked = any((*path, number) in comments for number in range(_length(value)))
     if not is_remarked and (len(written) <= _MAX_WIDTH or not _length(value)):
         yield _add_comment(written, comment)
     elif _is_array(value):
-        yield _add_comment(f"{key_text(path[-1])} = [", comment)
+        yield _add_comment(f"{write_name(str(path[-1]))} = [", comment)
         for number, each in enumerate(value):
             yield _add_comment(f"    {value_text(each)},", comments.get((*path, number)))
         yield "]"
@@ -79,12 +75,7 @@ def _add_comment(line: str, comment: str | None) -> str:
 
 def header_text(path: KeyPath) -> str:
     """Write a table's header."""
-    return f"[{'.'.join(map(key_text, path))}]"
-
-
-def key_text(name: str | int) -> str:
-    """Write a name, in quotes where it needs them."""
-    return str(name) if _BARE_KEY.fullmatch(str(name)) else _string(str(name))
+    return f"[{write_path(path)}]"
 
 
 def value_text(value: object) -> str:
@@ -96,17 +87,14 @@ def value_text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return _string(value)
+        return write_string(value)
     if isinstance(value, int | float):
         return repr(value)
     if _is_array(value):
         return f"[{', '.join(map(value_text, value))}]"
     if isinstance(value, dict):
-        inner = ", ".join(f"{key_text(name)} = {value_text(each)}" for name, each in value.items())
+        inner = ", ".join(
+            f"{write_name(name)} = {value_text(each)}" for name, each in value.items()
+        )
         return f"{{ {inner} }}" if inner else "{}"
     raise TypeError(f"TOML has no form for {type(value).__name__}")
-
-
-def _string(text: str) -> str:
-    escaped = _ESCAPED.sub(lambda it: _ESCAPES.get(it[0], f"\\u{ord(it[0]):04X}"), text)
-    return f'"{escaped}"'

@@ -13,14 +13,21 @@ MAX_NAMED_PARAMETERS: Final = 5
 """Of a function with `...`, `self` included. Lua 5.1 has no room for more if a call leaves them
 out, and writes over memory of the process (CVE-2014-5461)."""
 
-_LEXEME: Final = re.compile(
+NOT_CODE: Final = (
     rb"(?P<comment>--\[(?P<comment_level>=*)\[.*?(?:\](?P=comment_level)\]|\Z)|--[^\n]*)"
     rb"|(?P<block>\[(?P<block_level>=*)\[.*?(?:\](?P=block_level)\]|\Z))"
-    rb"|(?P<text>\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
-    rb"|(?P<unequal>!=)"
+    # One that is not closed ends with its line; to look for its end again would take the square.
+    rb"|(?P<text>\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?)"
+)
+"""A pattern of comments and strings, for `re.DOTALL`."""
+
+_LEXEME: Final = re.compile(
+    NOT_CODE + rb"|(?P<unequal>!=)"
     rb"|(?P<inverted>!)"
     rb"|(?P<octal>(?<![\w.])0[0-7]+(?![\w.]))"
-    rb"|(?P<foreign>//|::|<<|>>|\^\^|\\|~(?!=)|<\s*(?:const|close)\s*>|\bgoto\s+[A-Za-z_]\w*)"
+    rb"|(?P<goto>\bgoto\s+[A-Za-z_]\w*)"
+    rb"|(?P<attribute><\s*(?:const|close)\s*>)"
+    rb"|(?P<foreign>//|::|<<|>>|\^\^|\\|~(?!=))"
     rb"|(?P<bits>[&|])",
     re.DOTALL,
 )
@@ -35,16 +42,23 @@ _ESCAPE: Final = re.compile(
     rb"|u\{(?P<any>[0-9A-Fa-f]{1,6})\}|.)",
     re.DOTALL,
 )
-_VARIADIC: Final = re.compile(rb"\bfunction\b(?P<name>[^(]*)\((?P<names>[^()]*,)\s*\.\.\.")
+_NAME: Final = rb"[A-Za-z_\x80-\xff][\w\x80-\xff]*+"  # some locales have letters beyond ASCII
+_VARIADIC: Final = re.compile(
+    rb"\bfunction\b(?P<name>\s*+(?:%b(?:\s*+[.:]\s*+%b)*+\s*+)?+)"
+    rb"\((?P<names>[^()]*,)\s*\.\.\." % (_NAME, _NAME)
+)
 _HINTS: Final = {
-    b"//": "// is not in Momentum's Lua, a 5.1; write math.floor(a / b)",
-    b"\\": r"\ can't be translated; write math.floor(a / b)",
-    b"goto": "goto is not in Momentum's Lua, a 5.1",
-    b"::": "labels (::name::) are not in Momentum's Lua, a 5.1",
-    b"<": "<const> and <close> are not in Momentum's Lua, a 5.1",
-    b"bits": "& and | are translated between names and whole numbers only, of one kind;"
+    "goto": "goto is not in Momentum's Lua, a 5.1",
+    "attribute": "<const> and <close> are not in Momentum's Lua, a 5.1",
+    "//": "// is not in Momentum's Lua, a 5.1; write math.floor(a / b)",
+    "\\": r"\ can't be translated; write math.floor(a / b)",
+    "::": "labels (::name::) are not in Momentum's Lua, a 5.1",
+    "bits": "& and | are translated between names and whole numbers only, of one kind;"
     " put them in parentheses: (a & b)",
 }
+"""By the kind of a lexeme, or by a foreign one itself."""
+_LINE_END: Final = re.compile(rb"\r\n|\n\r|\r")
+"""What Lua takes for one line break too: it would end a comment that seems to go on."""
 _MAX_CODE: Final = 0x10FFFF
 
 
@@ -57,13 +71,13 @@ class ForbiddenSourceError(PicklableError, ValueError):
 
 
 def translate_source(source: bytes) -> bytes:
-    """Return the source for Lua 5.1, with the same lines.
+    """Return the source for Lua 5.1, with the same lines, each ended by a line feed.
 
     Raises:
         ForbiddenSourceError: syntax of a later Lua; an operator on bits that can't be translated;
             a function that Lua 5.1 can't call safely.
     """
-    source = source.removeprefix(b"\xef\xbb\xbf")
+    source = _LINE_END.sub(b"\n", source.removeprefix(b"\xef\xbb\xbf"))
     if source.startswith(b"#"):
         source = b"--" + source
     bare = _LEXEME.sub(_blank_text, source)
@@ -73,7 +87,7 @@ def translate_source(source: bytes) -> bytes:
     for chain in chains:
         operators = set(re.findall(rb"[&|]", chain[0]))
         if len(operators) > 1:
-            raise _forbid(source, chain.start(), _HINTS[b"bits"])
+            raise _forbid(source, chain.start(), _HINTS["bits"])
         name = b"_bits_and" if operators == {b"&"} else b"_bits_or"
         operands = re.sub(rb"[&|]", b",", source[chain.start() : chain.end()])
         pieces += [_translate(source, done, chain.start()), name, b"(", operands, b")"]
@@ -83,22 +97,21 @@ def translate_source(source: bytes) -> bytes:
 
 def _translate(source: bytes, start: int, end: int) -> bytes:
     def replace_lexeme(lexeme: re.Match[bytes]) -> bytes:
-        if lexeme["unequal"]:
-            return b"~="
-        if lexeme["inverted"]:
-            return b" not "
-        if lexeme["octal"]:
-            return b"%d" % int(lexeme["octal"], 8)
-        if lexeme["text"]:
-            return _ESCAPE.sub(_translate_escape, lexeme[0])
-        if lexeme["foreign"]:
-            what = lexeme["foreign"]
-            key = b"goto" if what.startswith(b"goto") else what[:1] if b"c" in what else what
-            hint = _HINTS.get(key, f"{what.decode()} can't be translated to Lua 5.1")
-            raise _forbid(source, start + lexeme.start(), hint)
-        if lexeme["bits"]:
-            raise _forbid(source, start + lexeme.start(), _HINTS[b"bits"])
-        return lexeme[0]
+        written, kind = lexeme[0], lexeme.lastgroup or ""
+        match kind:
+            case "comment" | "block":
+                return written
+            case "text":
+                return _ESCAPE.sub(_translate_escape, written)
+            case "unequal":
+                return b"~="
+            case "inverted":
+                return b" not "
+            case "octal":
+                return b"%d" % int(written, 8)
+        foreign = written.decode() if kind == "foreign" else kind
+        hint = _HINTS.get(foreign, f"{foreign} can't be translated to Lua 5.1")
+        raise _forbid(source, start + lexeme.start(), hint)
 
     return _LEXEME.sub(replace_lexeme, source[start:end])
 

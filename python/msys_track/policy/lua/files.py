@@ -1,16 +1,15 @@
 """The files of a Lua policy. Modules are found only below the folder of the policy."""
 
+import os
 import re
 from pathlib import Path
 from typing import Final
 
 from msys_track.errors import SettingsError
-from msys_track.policy.lua.dialect import ForbiddenSourceError, translate_source
+from msys_track.policy.lua.dialect import NOT_CODE, ForbiddenSourceError, translate_source
 
 _CALL: Final = re.compile(
-    rb"--\[(=*)\[.*?(?:\]\1\]|\Z)|--[^\n]*|\[(=*)\[.*?(?:\]\2\]|\Z)"  # comments and strings
-    rb"|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'"
-    rb"|(?<![\w.:])(?P<name>msys(?:\.\w+)+|(?:msg|vctx|accept):\w+)(?=\s*\()",
+    NOT_CODE + rb"|(?<![\w.:])(?P<name>msys(?:\.\w+)+|(?:msg|vctx|accept):\w+)(?=\s*\()",
     re.DOTALL,
 )
 _MODULE: Final = re.compile(r"(?=.{1,200}\Z)[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*")
@@ -45,7 +44,9 @@ class LuaFiles:
             if parts[0] == folder.name and len(parts) > 1 and not path.exists():
                 # Momentum searches from the folder above: in `myscripts`, `myscripts.brands`.
                 path = folder.joinpath(*parts[1:]).with_suffix(".lua")
-            if not path.resolve().is_relative_to(folder.resolve()):
+            # Path.resolve() may raise RuntimeError, for a link to itself.
+            real, home = os.path.realpath(path), os.path.realpath(folder)
+            if not Path(real).is_relative_to(home):
                 return None, f"{path.name} leads out of the policy's folder"
             source = translate_source(path.read_bytes())
             self._modules[name] = source, self._name_chunk(path)

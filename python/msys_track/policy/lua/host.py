@@ -32,7 +32,7 @@ _HEADROOM: Final = 32 << 20
 """Bytes above the policy's own memory. Lua ends the process if it can't hold what Python passes,
 so there must always be room for the contexts, an envelope and one answer."""
 _MAX_ENVELOPE: Final = 65_536
-_MESSAGE: Final = 1
+_MESSAGE: Final = 1  # MESSAGE of contexts.lua
 
 
 class LuaPolicy:
@@ -61,7 +61,7 @@ class LuaPolicy:
         """Run the file once.
 
         Raises:
-            SettingsError: lupa is missing, or the file can't be compiled or run or has no hook.
+            SettingsError: lupa is missing, or the file can't be compiled or run, or has no hook.
         """
         self.path = path
         self.settings = {
@@ -193,16 +193,16 @@ class _State:
         Raises:
             PolicyFailedError: the hook failed. The state must not be used again.
         """
-        answer = self._call_lua(hook, transaction)
-        is_answered, code, reply, is_done, *changes = answer
-        if len(changes) == 1:
-            listed = changes[0]
-            changes = [listed[number] for number in range(1, len(listed) + 1)]
+        is_answered, *answer = self._call_lua(hook, transaction)
         if not is_answered:
-            _, chunk, line, text = answer
+            chunk, line, text = answer
             raise PolicyFailedError(
                 f"{self._files.format_place(chunk, line)}: {hook.value}: {text}"
             )
+        code, reply, is_done, *changes = answer
+        if len(changes) == 1:  # a table of all of them, as they are too many for one answer
+            listed = changes[0]
+            changes = [listed[number] for number in range(1, len(listed) + 1)]
         if changes:
             contexts = transaction.contexts
             kinds, names, values = changes[::3], changes[1::3], changes[2::3]

@@ -33,8 +33,16 @@ end
 
 local logged = 0
 
+-- Returns at most so many bytes of a text, and no part of a character of UTF-8.
+local function cut(text, size)
+  while size > 0 and find(text, "^[\128-\191]", size + 1) do
+    size = size - 1
+  end
+  return sub(text, 1, size)
+end
+
 local function make_printable(text)
-  text = sub(text, 1, 4 * MAX_LOG_TEXT)
+  text = cut(text, 4 * MAX_LOG_TEXT)
   if not utf8_length(text) then
     text = gsub(text, "[\128-\255]", "?")
   end
@@ -42,8 +50,7 @@ local function make_printable(text)
   if #text <= MAX_LOG_TEXT then
     return text
   end
-  text = sub(text, 1, MAX_LOG_TEXT)
-  return (utf8_length(text) and text or gsub(text, "[\128-\255]+$", "")) .. "…"
+  return cut(text, MAX_LOG_TEXT) .. "…"
 end
 
 local function log(level, ...)

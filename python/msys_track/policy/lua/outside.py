@@ -108,17 +108,15 @@ class Outside:
     def fact(self, name: str) -> str | None:
         """Return what the server knows of the mail or its connection; None if that is nothing."""
         given = self.transaction
-        if name == "id":
-            return given.id
-        if name == "connection_id":
-            return given.connection_id
-        if name == "can_relay":
-            return "true" if given.can_relay else None
-        if name == "tls":
-            return "true" if given.is_encrypted else None
-        if name == "connection_message_count":
-            return str(given.connection_messages)
-        return str(given.connection_recipients)
+        facts = {
+            "id": given.id,
+            "connection_id": given.connection_id,
+            "can_relay": "true" if given.can_relay else None,
+            "tls": "true" if given.is_encrypted else None,
+            "connection_message_count": str(given.connection_messages),
+            "connection_rcpt_count": str(given.connection_recipients),
+        }
+        return facts.get(name)
 
     def raw(self) -> tuple[bytes, str | None]:
         """Return the message as it was received, and what is wrong with that, or None."""

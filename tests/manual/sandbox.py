@@ -271,14 +271,17 @@ def make_folder(folder: Path) -> Path:
     (folder / "page.html").write_text(_MAIL.partition("\n\n")[2])
     (folder / "msys-track.toml").write_text(sandbox.here(_CONFIGURATION))
     with sandbox:
-        server = Server(folder, "serve")
+        servers = [Server(folder, each) for each in ("tracker", "proxy")]
         try:
-            server.listening(3)
+            for server in servers:
+                server.listening()
             _send(sandbox)
             sandbox.read_mail()
-            assert server.stop().code == 0
+            for server in reversed(servers):
+                assert server.stop().code == 0
         finally:
-            server.kill()
+            for server in servers:
+                server.kill()
     (folder / "msys-track.toml").write_text(_CONFIGURATION)
     (folder / "ecelerity.conf").write_text(_MOMENTUM)
     (folder / "lua").mkdir()

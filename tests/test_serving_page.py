@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.shown import read_blocks
+from tests.users import CHEAP, PASSWORD
 
 from msys_track.accounts.users import add_user
 from msys_track.cli import COMMANDS
@@ -22,7 +23,7 @@ def test_its_configuration_has_no_fault(tmp_path: Path) -> None:
     file = tmp_path / "msys-track.toml"
     file.write_text(text, encoding="utf-8")
     create(tmp_path / "keys.toml")
-    add_user(tmp_path / "users.toml", "amy", "correct horse battery staple")
+    add_user(tmp_path / "users.toml", "amy", PASSWORD, cost=CHEAP)
     read = load(file)
     assert (read.proxy is not None, read.tracker is not None, read.report is not None) == (
         True,

@@ -8,6 +8,7 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -79,12 +80,7 @@ def write_markdown() -> str:
     Raises:
         UnplacedNameError: `__all__` has a name that `_ROOMS` has not, or the other way round.
     """
-    package = griffe.load(
-        "msys_track",
-        search_paths=[ROOT / "python"],
-        docstring_parser="google",
-        docstring_options={"warnings": False},
-    )
+    package = _read_package()
     placed = [name for names in _ROOMS.values() for name in names]
     public = {str(name) for name in package.exports or ()} - {"__version__"}
     if unplaced := public.symmetric_difference(placed):
@@ -103,6 +99,16 @@ def write_markdown() -> str:
             if not each.name.startswith("_") and not each.is_alias and not each.is_attribute:
                 pieces += _write_object(each, each.name, "####", set(module.members))
     return "\n".join(pieces)
+
+
+@cache
+def _read_package() -> griffe.Object | griffe.Alias:
+    return griffe.load(
+        "msys_track",
+        search_paths=[ROOT / "python"],
+        docstring_parser="google",
+        docstring_options={"warnings": False},
+    )
 
 
 def _write_object(

@@ -42,7 +42,10 @@ RUN_BY: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "docs/serving.md": {"tests/test_serving_page.py": ("console",)},
     "docs/smtp.md": {"tests/smtp/test_received.py": ("text Received",)},
     "docs/streaming.md": {"tests/rewriting/test_stream.py": ("python",)},
-    "docs/streams.md": {"tests/test_streams_page.py": ("toml *", "python *")},
+    "docs/streams.md": {
+        "tests/test_streams_page.py": ("toml *", "python kafka"),
+        "tests/sinks/rabbitmq/test_sink.py": ("python rabbitmq",),
+    },
     "docs/tokens.md": {"tests/keys/test_plain.py": ("dictionary", "toml keys.toml")},
     "docs/tracker.md": {"tests/tracking/test_documentation.py": ("http *",)},
     "docs/unsubscribing.md": {"tests/tracking/test_documentation.py": ("text redirects.txt",)},

@@ -1,13 +1,13 @@
 """A generated day is classified as `docs/classification.md` says; its table is the page's."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import orjson
 import pytest
-from tests.recording.generated_day import BEGIN, BURSTS, SAFE_LINKS, draw_day
+from tests.recording.generated_day import BEGIN, BURSTS, SAFE_LINKS, Drawn, draw_day
 
 from msys_track.events import ReaderClass
 from msys_track.recording.recorder import make_event_maker
@@ -21,18 +21,24 @@ Judged = Sequence[tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
+def day() -> list[Drawn]:
+    """The day, drawn once."""
+    return draw_day()
+
+
+@pytest.fixture(scope="module")
+def judged(day: list[Drawn], tmp_path_factory: pytest.TempPathFactory) -> Judged:
     """Record the day; return each event's group, and its class once all later verdicts are in."""
     path = tmp_path_factory.mktemp("day") / "networks.txt"
     path.write_text(SAFE_LINKS)
     maker, _ = make_event_maker(ClassificationSettings(networks=(path,)))
     groups = {}
     classes = {}
-    for each in draw_day():
-        line = json.dumps(each.hit).encode()
+    for each in day:
+        line = orjson.dumps(each.hit)
         groups[each.hit["id"]] = each.who
-        for _, event in maker.make(line, json.loads(line)):
-            ((_, fields),) = json.loads(event)["msys"].items()
+        for _, event in maker.make(line, orjson.loads(line)):
+            ((_, fields),) = orjson.loads(event)["msys"].items()
             own = fields["x_msys_track"]
             classes[own.get("reclassifies", fields["event_id"])] = own["class"]
     return [(groups[event_id], each) for event_id, each in classes.items()]
@@ -51,8 +57,7 @@ def write_table(judged: Judged) -> str:
     return "\n".join(rows) + "\n"
 
 
-def test_the_day_is_drawn_with_the_figures_that_are_known() -> None:
-    day = draw_day()
+def test_the_day_is_drawn_with_the_figures_that_are_known(day: list[Drawn]) -> None:
     assert sum(count for _, count in BURSTS) == 836
     bursts = {each.hit["message_id"]: each for each in day if each.who == "bursts"}
     assert len(bursts) == 836

@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -31,19 +32,19 @@ HAS_MAIL: Final = ("tag", "domain")
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The report of the day, and the events that its store exports."""
+    """The report of the day, and the events that its store exports.
+
+    Attributes:
+        shown: Those of its period by campaign; all by None; those of none by an empty name.
+    """
 
     visitor: TestClient
     events: Sequence[Event]
+    shown: Mapping[str | None, Sequence[Event]]
 
-    def of(self, campaign: str | None) -> list[Event]:
+    def of(self, campaign: str | None) -> Sequence[Event]:
         """Return the events of its period of a campaign; of all if None; of none if empty."""
-        return [
-            event
-            for event in self.events
-            if made_day.is_shown(event)
-            and (campaign is None or event.get("campaign_id", "") == campaign)
-        ]
+        return self.shown.get(campaign, ())
 
     def show(self, path: str, **query: str | None) -> str:
         """Return a page."""
@@ -61,7 +62,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     exported = processes.run(folder, "events", "export", "--store", "events.sqlite")
     assert exported.code == 0, exported.errors
     visitor = make_visitor(folder / "events.sqlite", PAGES, kept_mail=folder / "kept-mail")
-    return Made(visitor, plain_script.read_events(exported.output.splitlines()))
+    events = plain_script.read_events(exported.output.splitlines())
+    shown: dict[str | None, list[Event]] = defaultdict(list)
+    for event in filter(made_day.is_shown, events):
+        shown[None].append(event)
+        shown[event.get("campaign_id", "")].append(event)
+    return Made(visitor, events, shown)
 
 
 def write(number: int) -> str:

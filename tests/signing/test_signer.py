@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tests.captured_logs import capture_logs
 from tests.shared_corpus import messages, needs_corpus
 from tests.signing.conftest import KeyPair
-from tests.thoroughness import examples
+from tests.thoroughness import examples, some_of
 
 from msys_track.metrics import Counters
 from msys_track.signing.settings import DkimSettings
@@ -29,6 +30,12 @@ MESSAGE = (
 def make_signer(pair: KeyPair, counters: Counters | None = None, **fields: Any) -> Signer:
     domain = DkimSettings(selector="mail", private_key=pair.file, **fields)
     return Signer({"example.com": domain}, (counters or Counters()).add, clock=lambda: NOW)
+
+
+@cache
+def share_signer(pair: KeyPair) -> Signer:
+    """One for all tests that count nothing: the library tests the primes of each key it reads."""
+    return make_signer(pair)
 
 
 def sign(signer: Signer, message: bytes) -> bytes:
@@ -60,13 +67,13 @@ def tags(message: bytes) -> dict[str, str]:
 )
 def test_another_implementation_verifies_what_we_sign(pair: KeyPair, body: bytes) -> None:
     message = MESSAGE.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + body
-    signed = sign(make_signer(pair), message)
+    signed = sign(share_signer(pair), message)
     assert signed.endswith((message, message + b"\r\n"))
     assert pair.verifies(signed)
 
 
 def test_what_was_changed_or_added_afterwards_does_not_verify(pair: KeyPair) -> None:
-    signed = sign(make_signer(pair), MESSAGE)
+    signed = sign(share_signer(pair), MESSAGE)
     assert not pair.verifies(signed.replace(b"last", b"lost"))
     assert not pair.verifies(signed.replace(b"Subject: folded", b"Subject: forged"))
     assert not pair.verifies(signed.replace(b"X-Own", b"From: evil@example.net\r\nX-Own"))
@@ -75,7 +82,7 @@ def test_what_was_changed_or_added_afterwards_does_not_verify(pair: KeyPair) -> 
 
 
 def test_the_tags_are_those_of_the_rfc_and_the_body_is_signed_whole(pair: KeyPair) -> None:
-    signed = tags(sign(make_signer(pair), MESSAGE))
+    signed = tags(sign(share_signer(pair), MESSAGE))
     assert signed["v"] == "1"
     assert signed["c"] == "relaxed/relaxed"
     assert (signed["d"], signed["s"], signed["t"]) == ("example.com", "mail", str(NOW))
@@ -92,7 +99,7 @@ def test_a_signature_may_have_an_end(pair: KeyPair) -> None:
 def test_no_line_of_a_signature_is_longer_than_78_characters(pair: KeyPair) -> None:
     names = [b"List-Unsubscribe-Post", b"List-Unsubscribe", b"References", b"In-Reply-To", b"Cc"]
     message = b"".join(name + b": x\r\n" for name in names * 6) + MESSAGE
-    signed = sign(make_signer(pair), message)
+    signed = sign(share_signer(pair), message)
     assert max(map(len, signed.split(b"From:")[0].split(b"\r\n"))) <= 78
     assert pair.verifies(signed)
 
@@ -187,7 +194,7 @@ def test_whatever_a_mail_holds_its_signature_verifies(
 ) -> None:
     fields = b"".join(name + b":" + space + value + b"\r\n" for name, space, value in headers)
     message = fields + b"From: jo@example.com\r\n\r\n" + body
-    signed = sign(make_signer(pair), message)
+    signed = sign(share_signer(pair), message)
     assert signed.startswith(b"DKIM-Signature:")
     assert pair.verifies(signed)
 
@@ -207,8 +214,8 @@ def real_mails() -> Iterator[bytes]:
 
 @needs_corpus
 def test_real_mails_verify(pair: KeyPair) -> None:
-    signer, seen = make_signer(pair), 0
-    for message in real_mails():
+    signer, seen = share_signer(pair), 0
+    for message in some_of(real_mails(), 3):
         signed = sign(signer, message)
         assert pair.verifies(signed), message[:300]
         seen += 1

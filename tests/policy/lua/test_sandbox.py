@@ -65,7 +65,7 @@ GREEDY = {
     "tables that are caught": f"keep = {{}} while true do pcall(function() {KEEPS} end) end",
     "recursion": "local function f() return 1 + f() end local x = f()",
     "a long error": "error(('x'):rep(3e7))",
-    "joining": "local t = {} for i = 1, 9e4 do t[i] = ('x'):rep(4096) end table.concat(t)",
+    "joining": "local t = {} for i = 1, 9e2 do t[i] = ('x'):rep(4e5) end table.concat(t)",
     "replacing": "local x = ('x'):rep(1e5):gsub('x', ('y'):rep(1e5))",
 }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from tests.ports import find_free_ports
 from tests.rabbitmq_broker import Broker, need_rabbitmq
+from tests.streams_page import PYTHON, make_from, run, write
 from tests.thoroughness import only_thorough
 from tests.waiting import until
 
@@ -95,6 +97,36 @@ def test_a_consumer_gets_what_it_is_bound_to_in_the_order_of_the_log(broker: Bro
             return [each.message_id for each in await take(queue, 300)]
 
     assert asyncio.run(run()) == [str(number) for number in range(1, 600, 2)]
+
+
+def test_the_consumer_that_is_shown_gets_what_it_is_bound_to(
+    broker: Broker, tmp_path: Path
+) -> None:
+    (sink,) = make_from(tmp_path, f'[rabbitmq.hose]\nhost = "127.0.0.1"\nport = {broker.port}\n')
+    program = re.sub(r"amqp://[^\"]*", broker.url, PYTHON["rabbitmq"])
+    urls = [f"https://a.example/{number}" for number in (1, 2)]
+
+    def publish() -> None:
+        wait_for_queue(broker.url)
+        write(sink)
+
+    assert run(program, publish) == f"{urls}\n"
+
+
+def wait_for_queue(url: str) -> None:
+    async def look() -> None:
+        async with await aio_pika.connect(url) as connection:
+            while True:
+                channel = await connection.channel()
+                try:
+                    queue = await channel.declare_queue("clicks", passive=True)
+                except aio_pika.exceptions.ChannelNotFoundEntity:
+                    await asyncio.sleep(0.05)
+                    continue
+                if queue.declaration_result.consumer_count:
+                    return
+
+    asyncio.run(look())
 
 
 def test_an_exchange_that_is_missing_is_made_and_without_a_queue_events_are_dropped(

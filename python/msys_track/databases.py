@@ -79,6 +79,8 @@ def open_database(
             uri=True,
             timeout=busy_timeout_seconds,
             isolation_level=None,
+            # Whoever ends a program closes what another thread has read with.
+            check_same_thread=not read_only,
         )
         try:
             if not read_only and _is_empty(connection):

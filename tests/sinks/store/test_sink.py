@@ -280,6 +280,13 @@ async def explain_refusal(path: Path) -> str:
     return str(refused.value)
 
 
+async def test_a_store_that_was_closed_is_one_whole_file_whoever_asked_it(path: Path) -> None:
+    async with SqliteSink(path) as sink:
+        await sink.write(batch(line(message_id="a", type_="click")))
+        assert await asyncio.to_thread(sink.has_seen, "a", ["click"])
+    assert [each.name for each in path.parent.iterdir()] == ["events.sqlite"]
+
+
 async def test_a_place_that_is_no_store_is_named(tmp_path: Path) -> None:
     missing = await explain_refusal(tmp_path / "missing" / "events.sqlite")
     assert f"the folder {tmp_path / 'missing'} does not exist; make it" in missing

@@ -146,9 +146,8 @@ class SqliteSink:
 
     def _close_lookup(self) -> None:
         if self._lookup is not None:
-            # Another thread's can't be closed by this one; it is closed when it is forgotten.
-            with suppress(sqlite3.ProgrammingError):
-                self._lookup.close()
+            # Forgotten only, it would stay open, and the log could not go into the file.
+            self._lookup.close()
             self._lookup = None
 
     async def _run_in_thread(self, call: Callable[[], _Result]) -> _Result:

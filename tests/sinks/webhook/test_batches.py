@@ -58,11 +58,12 @@ async def test_events_come_in_order_in_full_batches_and_as_they_are(
 async def test_a_batch_that_is_not_full_is_sent_after_its_time(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    async with delivering(tmp_path, make_settings(receiver.url)):
+    async with delivering(tmp_path, make_settings(receiver.url)) as delivery:
         write_log(tmp_path, EVENTS[:2])
         await until(lambda: receiver.ids == IDS[:2])
         write_log(tmp_path, EVENTS[2:3])
-        await until(lambda: receiver.ids == IDS[:3])
+        await until(lambda: delivery.position.sequence == 4)
+        assert receiver.ids == IDS[:3]
     await deliver_all(tmp_path, make_settings(receiver.url))
     assert receiver.ids == IDS[:3]
 

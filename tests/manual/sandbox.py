@@ -315,11 +315,13 @@ def _visit(url: str) -> None:
 
 
 def _count_reads(folder: Path) -> int:
-    with closing(sqlite3.connect(folder / "events.sqlite")) as store:
-        found = store.execute(
-            "SELECT count(*) FROM events WHERE type IN ('click', 'open', 'initial_open')"
-        ).fetchone()
-    return int(found[0])
+    query = "SELECT count(*) FROM events WHERE type IN ('click', 'open', 'initial_open')"
+    try:
+        with closing(sqlite3.connect(folder / "events.sqlite")) as store:
+            (count,) = store.execute(query).fetchone()
+    except sqlite3.OperationalError:  # the recorder has yet to make it
+        return 0
+    return int(count)
 
 
 def _wait_for_reads(folder: Path, count: int) -> None:

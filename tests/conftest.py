@@ -5,6 +5,7 @@ that waits runs on asyncio, as all of msys-track does, whatever other loops are 
 """
 
 import gc
+from collections.abc import Generator
 
 import pytest
 from _pytest.runner import runtestprotocol  # no public name runs a test without its reports
@@ -53,11 +54,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [each for each in items if not each.get_closest_marker("thorough")]
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
-    """Let no collection look at the tests themselves again: there are many, and they stay."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let no collection of garbage look at the tests themselves: there are many, and they stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -21,10 +21,10 @@ WHEEL_ARGS ?=
 # make lock UPGRADE=--upgrade takes the newest versions instead of keeping those that fit.
 UPGRADE ?=
 
-# Tests in two processes for each core, as many a test waits, the longest files first; a file's
+# Tests in three processes for each core, as many a test waits, the longest files first; a file's
 # tests stay together, as fixtures of a module are costly. make test PARALLEL= runs them one after
 # the other.
-PROCESSES = $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+PROCESSES = $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
 PARALLEL ?= -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 # What pytest makes of the tests' assertions is kept, whatever the environment says of bytecode.
 TEST_ENVIRONMENT = env -u PYTHONDONTWRITEBYTECODE TMPDIR="$$(scripts/test-folder)"

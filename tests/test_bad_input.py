@@ -28,6 +28,7 @@ from tests.api_headers import (
 from tests.captured_logs import capture_logs
 from tests.proxied import OBEDIENT_POLICY, find_tracked_urls, read_attributes, run_proxy
 from tests.smtp_client import Client
+from tests.thoroughness import some_of
 from tests.upstreams import ScriptedUpstream, Taken
 
 from msys_track.dispatch.dispatcher import Dispatcher
@@ -155,8 +156,8 @@ async def judge(proxy: ProxyUnderTest, case: Case) -> str:
     return "accepted"
 
 
-@pytest.mark.parametrize("seed", range(4))
-async def test_two_thousand_headers_get_what_the_oracle_says(seed: int) -> None:
+@pytest.mark.parametrize("seed", some_of(range(4), 2))
+async def test_headers_at_random_get_what_the_oracle_says(seed: int) -> None:
     counts: Counter[str] = Counter()
     async with running() as proxy:
         for case in cases(seed, 500):

@@ -41,7 +41,7 @@ HREF = "<body><a href='http://e.com/'>x</a></body>"
 def test_links_and_pixel_are_all_that_changes(document: str, charset: str | None) -> None:
     html = documents.DOCUMENTS[document].encode(CHARSETS[charset], "replace")
     each_form = product(forms.ENCODERS, forms.CONTAINERS, forms.LINE_BREAKS, (True, False))
-    for encoder, container, line_break, final_break in some_of(each_form, 7):
+    for encoder, container, line_break, final_break in some_of(each_form, 13):
         message = forms.message(
             html,
             encoder=encoder,

@@ -126,6 +126,13 @@ def test_no_line_of_quoted_printable_is_longer_than_76(text: bytes, column: int)
     assert all(len(line) >= 74 for line in others[:-1])
 
 
+@pytest.mark.parametrize(("tail", "encoded"), [(75, b"x"), (76, b"x=\r\n"), (0, b"x")])
+def test_a_line_that_would_pass_76_with_what_follows_is_broken_behind_a_single_byte(
+    tail: int, encoded: bytes
+) -> None:
+    assert encode(b"x", tail=tail) == encoded
+
+
 def test_quoted_printable_fills_its_lines() -> None:
     assert encode(b"x" * 151) == b"x" * 75 + b"=\r\n" + b"x" * 75 + b"=\r\nx"
     assert encode(b"x" * 75) == b"x" * 75

@@ -5,6 +5,7 @@ that waits runs on asyncio, as all of msys-track does, whatever other loops are 
 """
 
 import gc
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -20,6 +21,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
+
+
+# What runs in the background of a shell ignores it, and its processes would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # Files that take long begin first: else one process has the last of them while the others wait.

@@ -66,7 +66,8 @@ def test_it_is_told_to_stop_when_all_workers_have_stopped(tmp_path: Path) -> Non
         reporter.note_ready()
         await reporter.stop.wait()
         theirs = os.getpriority(os.PRIO_PROCESS, os.getppid())
-        note(f"recorder, after others: {os.nice(0) > theirs}")
+        latest = 19  # what all processes may have here already
+        note(f"recorder, after others: {os.nice(0) > theirs or theirs == latest}")
         """,
         tmp_path,
     )

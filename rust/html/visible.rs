@@ -109,12 +109,12 @@ impl Piece {
         let mut tag = Attributes::of_tag(content, name_start)?;
         let end = tag.finish()?;
         let name = content.get(tag.name.clone())?;
-        if name.eq_ignore_ascii_case(b"a") {
-            return Some(Self::End);
-        }
-        let element = Element::of(name, NameHash::read(content, &tag.name));
-        if !is_end && matches!(element, Element::Foreign | Element::Script | Element::Plaintext) {
-            return Some(Self::NoHtml);
+        match Element::of(name, NameHash::read(content, &tag.name)) {
+            Element::Anchor => return Some(Self::End),
+            Element::Foreign | Element::Script | Element::Plaintext if !is_end => {
+                return Some(Self::NoHtml);
+            }
+            _ => {}
         }
         let raw = if is_end { None } else { raw_text_name(name) };
         let Some(raw) = raw else { return Some(Self::Markup(end)) };

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.anyio
 
 SIZE_BYTES = 4 * 1024 * 1024
 FILE_BYTES = 700 * 1024
+MOST_COPIES = 10_000
 
 
 @pytest.fixture
@@ -28,55 +29,55 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield place
 
 
+async def keep(spool: Spool) -> None:
+    await spool.keep((), (delivery(),), envelope_id="e", why="451 x")
+
+
+async def fill(spool: Spool, size: int) -> list[str]:
+    """Keep copies with so many bytes until there is no room; to whom they go."""
+    kept = []
+    with contextlib.suppress(SpoolFullError):
+        for number in range(MOST_COPIES):
+            name = f"r{number}@example.com"
+            copy = delivery(name, message=MESSAGE + b"x" * size)
+            await spool.keep((), (copy,), envelope_id="e", why="451 x")
+            kept.append(name)
+    assert 0 < len(kept) < MOST_COPIES
+    return kept
+
+
 @pytest.mark.parametrize("size", [3_000, 90_000, 1_500_000])
 async def test_what_was_kept_before_the_disk_was_full_goes_out_and_makes_room(
     make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock, disk: Path, size: int
 ) -> None:
     spool = await make_spool(path=disk / "spool")
-    kept = []
-    with contextlib.suppress(SpoolFullError):
-        for number in range(10_000):
-            name = f"r{number}@example.com"
-            copy = delivery(name, message=MESSAGE + b"x" * size)
-            await spool.keep((), (copy,), envelope_id="e", why="451 x")
-            kept.append(name)
-    assert 0 < len(kept) < 10_000
-    clock.pass_time(100)
-    await until(lambda: sorted(upstream.reached) == sorted(kept))
-    await until(lambda: spool.has_room(1) and spool.totals.copies == 0)
-    await spool.keep((), (delivery(),), envelope_id="e", why="451 x")
-
-
-@pytest.fixture
-def file_limit() -> Iterator[int]:
-    """So many bytes a file may have (`ulimit -f`)."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, before[1]))
-    yield FILE_BYTES
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.parametrize("size", [700, 90_000])
-async def test_what_was_kept_before_the_file_might_not_grow_goes_out_and_makes_room(
-    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock, file_limit: int, size: int
-) -> None:
-    spool = await make_spool()
-    kept = []
-    with contextlib.suppress(SpoolFullError):
-        for number in range(file_limit):
-            name = f"r{number}@example.com"
-            copy = delivery(name, message=MESSAGE + b"x" * size)
-            await spool.keep((), (copy,), envelope_id="e", why="451 x")
-            kept.append(name)
-    assert kept
+    kept = await fill(spool, size)
     clock.pass_time(100)
     await until(lambda: sorted(upstream.reached) == sorted(kept))
     await until(lambda: spool.has_room(1) and spool.totals.copies == 0)
     await keep(spool)
 
 
-async def keep(spool: Spool) -> None:
-    await spool.keep((), (delivery(),), envelope_id="e", why="451 x")
+@pytest.fixture
+def short_files() -> Iterator[None]:
+    """Let no file be longer (`ulimit -f`)."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("short_files")
+@pytest.mark.parametrize("size", [700, 90_000])
+async def test_what_was_kept_before_the_file_might_not_grow_goes_out_and_makes_room(
+    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock, size: int
+) -> None:
+    spool = await make_spool()
+    kept = await fill(spool, size)
+    clock.pass_time(100)
+    await until(lambda: sorted(upstream.reached) == sorted(kept))
+    await until(lambda: spool.has_room(1) and spool.totals.copies == 0)
+    await keep(spool)
 
 
 async def test_a_proxy_starts_beside_a_spool_that_it_can_only_read(

@@ -17,7 +17,7 @@ from typing import Final
 from msys_track.errors import SettingsError
 from msys_track.logs import event_logger
 from msys_track.supervision import systemd
-from msys_track.supervision.supervisor import PARENT_VARIABLE
+from msys_track.supervision.signal_queue import PARENT_VARIABLE
 
 log = event_logger(__name__)
 

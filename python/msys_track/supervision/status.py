@@ -27,8 +27,7 @@ def answer_status(
         workers: All that there are.
         past: What workers that are over have counted.
     """
-    now = time.monotonic()
-    heard = [each for each in own if each.is_ready and now - each.heard_at < _ALIVE_SECONDS]
+    heard = [each for each in own if each.is_ready and each.is_heard(_ALIVE_SECONDS)]
     alive = [each for each in heard if not each.is_recorder]
     match path:
         case "/metrics":
@@ -37,7 +36,7 @@ def answer_status(
             return Answer(HTTPStatus.OK, text, "text/plain; version=0.0.4; charset=utf-8")
         case "/figures":
             shown = _sum_figures(heard, workers, past).as_json()
-            shown["workers"] = [_describe(each, now) for each in workers]
+            shown["workers"] = [_describe(each) for each in workers]
             return Answer(HTTPStatus.OK, json.dumps(shown) + "\n", "application/json")
         case "/healthz" | "/readyz" if not alive:
             return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "no worker shows signs of life\n")
@@ -59,13 +58,13 @@ def _sum_figures(heard: Sequence[Worker], workers: Iterable[Worker], past: Figur
     return total
 
 
-def _describe(worker: Worker, now: float) -> dict[str, Any]:
+def _describe(worker: Worker) -> dict[str, Any]:
     state = "ending" if worker.ends_by else "ready" if worker.is_ready else "starting"
     return {
         "pid": worker.pid,
         "role": "recorder" if worker.is_recorder else "worker",
         "state": state,
-        "seconds": round(now - worker.started_at, 1),
+        "seconds": round(time.monotonic() - worker.started_at, 1),
         "accepted": worker.figures.counters.get("messages.accepted", 0),
         "sessions": worker.figures.gauges.get("sessions", 0),
     }

@@ -1,6 +1,7 @@
 """A server's workers as its supervisor sees them: what they are to do, and what they last said."""
 
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -53,11 +54,12 @@ class Worker:
 
     pid: int
     slot: int
-    plan: Plan | None
-    """None: of the program that was here before."""
+    plan: Plan
     control: socket.socket
     started_at: float
     heard_at: float
+    is_former: bool = False
+    """Whether it is of the program that was here before; its slot and plan say little then."""
     is_ready: bool = False
     ends_by: float | None = None
     """When a worker that was told to end is killed."""
@@ -69,4 +71,8 @@ class Worker:
     @property
     def is_recorder(self) -> bool:
         """Whether it is the recorder of the program that is here now."""
-        return self.plan is not None and self.slot == RECORDER
+        return self.slot == RECORDER and not self.is_former
+
+    def is_heard(self, seconds: float) -> bool:
+        """Whether it has said something in the last seconds."""
+        return time.monotonic() - self.heard_at < seconds

@@ -158,6 +158,8 @@ coverage-python: $(STAMPS)/core $(STAMPS)/dev
 	@$(TEST_ENVIRONMENT) $(BIN)/coverage run -m pytest $(PARALLEL) $(PYTEST_ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=$(PYTHON_FLOOR)
+	@$(BIN)/coverage json --quiet -o target/coverage-python.json
+	@$(BIN)/python scripts/check-branches target/coverage-python.json $(PYTHON_FLOOR)
 
 audit: audit-rust audit-python
 

@@ -35,7 +35,7 @@ def announce(_):
 plan = Plan(
     name="test", workers=2, addresses=(), drain_seconds=5, end_seconds=1, hang_seconds=60,
     settings=None, serve=serve, announce=announce, record=partial(serve_recorder, record),
-    record_seconds=1, {more}
+    record_seconds=1, stop_seconds={stop_seconds},
 )
 try:
     Supervisor(plan, lambda: {again}).run()
@@ -45,13 +45,17 @@ except SettingsError as error:
 
 
 def run_supervised(
-    record: str, folder: Path, number: str = "SIGTERM", again: str = "None", more: str = ""
+    record: str,
+    folder: Path,
+    number: str = "SIGTERM",
+    again: str = "None",
+    stop_seconds: float | None = 60,
 ) -> ProgramEnded:
     program = SUPERVISED.format(
         record=textwrap.indent(textwrap.dedent(record), "    ").lstrip(),
         signal=number,
         again=again,
-        more=more,
+        stop_seconds=stop_seconds,
     )
     return run_program(program, folder)
 
@@ -130,6 +134,7 @@ def test_one_that_does_not_end_is_killed_in_time(tmp_path: Path, busy: str) -> N
         {busy}
         """,
         tmp_path,
+        stop_seconds=None,
     )
     assert ended.returncode == 0, ended.stderr
     assert '"why": "late"' in ended.stderr
@@ -145,7 +150,7 @@ def test_one_that_begins_late_has_the_time_that_workers_did_not_need(tmp_path: P
         note(f"recorder, seconds left: {reporter.stop_by - time.monotonic():.0f}")
         """,
         tmp_path,
-        more="stop_seconds=8",
+        stop_seconds=8,
     )
     assert ended.returncode == 0, ended.stderr
     # Of 8 seconds, with 0.4 of them for its end, less the 3 that its start took.

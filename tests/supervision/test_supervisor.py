@@ -1,9 +1,11 @@
 """The proxy's workers as real processes: how they share, die, change and end."""
 
+import json
 import os
 import resource
 import signal
 import smtplib
+import socket
 import textwrap
 import time
 from pathlib import Path
@@ -270,31 +272,66 @@ def test_signals_that_come_together_are_obeyed_one_after_the_other(proxy: Proxy)
 # Workers of other kinds
 
 SUPERVISED = """
-import socket, sys, time
+import os, signal, socket, sys, time
+from dataclasses import replace
+from pathlib import Path
 from msys_track.cli import logs
 from msys_track.errors import SettingsError
 from msys_track.supervision.supervisor import Plan, Supervisor
 
 logs.to_stderr()
-{before}
+
+def is_first(name):
+    "Whether no process has asked this before."
+    try:
+        Path(name).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 def serve(control, sockets):
+    def say(report):
+        control.send(report.encode() + b"\\n")
+
+    def is_told(order):
+        return control.recv(100).startswith(order.encode())
+
+    def send(number):
+        os.kill(os.getppid(), number)
+
     {serve}
 
+def load_again():
+    {load_again}
+
+{before}
+
 plan = Plan(
-    name="test", workers=1, addresses=(), drain_seconds=0.1, hang_seconds=60, settings=None,
+    name="test", workers=1, addresses=(), drain_seconds=5, hang_seconds=2, settings=None,
     serve=serve, announce=lambda _: print("up", flush=True),
 )
 try:
-    Supervisor(plan, lambda: None).run()
+    Supervisor(plan, load_again).run()
 except SettingsError as error:
     sys.exit(str(error))
 """
 
 
-def run_supervised(serve: str, folder: Path | None = None, before: str = "") -> ProgramEnded:
-    program = SUPERVISED.format(serve=textwrap.indent(serve, "    ").lstrip(), before=before)
+def run_supervised(
+    serve: str, folder: Path | None = None, before: str = "", load_again: str = "return None"
+) -> ProgramEnded:
+    program = SUPERVISED.format(
+        serve=textwrap.indent(textwrap.dedent(serve), "    ").lstrip(),
+        load_again=textwrap.indent(textwrap.dedent(load_again), "    ").lstrip(),
+        before=before,
+    )
     return run_program(program, folder)
+
+
+def list_events(ended: ProgramEnded, *names: str) -> list[str]:
+    """List which of some events were logged, in their order."""
+    logged = [json.loads(each) for each in ended.stderr.splitlines() if each.startswith("{")]
+    return [each["event"] for each in logged if each["event"] in names]
 
 
 def test_first_workers_that_fail_end_the_command_with_their_reason() -> None:
@@ -326,12 +363,199 @@ os.fork = fork  # root has no limit that would do it
     assert ended.stderr.splitlines()[-1] == reason
 
 
+def test_a_worker_that_cannot_read_the_new_configuration_gives_way_to_one_that_has_it(
+    tmp_path: Path,
+) -> None:
+    ended = run_supervised(
+        """
+        say('{"ready": true}')
+        if is_first("worker"):
+            send(signal.SIGHUP)
+            assert is_told("reload")
+            say('{"reloaded": false}')
+            assert is_told("retire")
+        else:
+            send(signal.SIGTERM)
+            assert is_told("stop")
+        """,
+        tmp_path,
+        load_again="return plan",
+    )
+    assert ended.returncode == 0, ended.stderr
+    names = ("configuration.reloaded", "worker.stopped", "worker.died")
+    assert list_events(ended, *names) == ["configuration.reloaded", *2 * ["worker.stopped"]]
+
+
+def test_a_worker_that_dies_as_it_reads_the_new_configuration_is_replaced(tmp_path: Path) -> None:
+    ended = run_supervised(
+        """
+        say('{"ready": true}')
+        if is_first("worker"):
+            send(signal.SIGHUP)
+            assert is_told("reload")
+            os._exit(1)
+        send(signal.SIGTERM)
+        assert is_told("stop")
+        """,
+        tmp_path,
+        load_again="return plan",
+    )
+    assert ended.returncode == 0, ended.stderr
+    names = ("configuration.reloaded", "worker.stopped", "worker.died")
+    assert list_events(ended, *names) == [
+        "configuration.reloaded",
+        "worker.died",
+        "worker.stopped",
+    ]
+
+
+def test_a_stop_is_not_held_up_by_a_worker_that_cannot_read_the_new_configuration(
+    tmp_path: Path,
+) -> None:
+    ended = run_supervised(
+        """
+        say('{"ready": true}')
+        if is_first("worker"):
+            send(signal.SIGHUP)
+            assert is_told("reload")
+            send(signal.SIGTERM)
+            assert is_told("stop")
+            say('{"reloaded": false}')
+        else:
+            control.recv(100)
+        """,
+        tmp_path,
+        load_again="return plan",
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert list_events(ended, "worker.ready", "worker.killed") == ["worker.ready"]
+
+
+# The second time, which comes once the first is over, ends the server.
+LOAD_A_FAULTY_PLAN = """
+if not is_first("load"):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return None
+"""
+
+
+def test_workers_go_on_where_those_of_the_new_configuration_fail(tmp_path: Path) -> None:
+    ended = run_supervised(
+        """
+        say('{"ready": true}')
+        send(signal.SIGHUP)
+        assert is_told("stop")
+        """,
+        tmp_path,
+        before="""
+def fail(control, sockets):
+    os.kill(os.getppid(), signal.SIGHUP)
+    control.send(b'{"failed": "the new spool is full"}\\n')
+    raise SettingsError("the new spool is full")
+""",
+        load_again=LOAD_A_FAULTY_PLAN + "return replace(plan, settings=1, workers=2, serve=fail)",
+    )
+    assert ended.returncode == 0, ended.stderr
+    (line,) = [each for each in ended.stderr.splitlines() if "configuration.not_reloaded" in each]
+    assert json.loads(line)["faults"] == ["the new spool is full"]
+    assert list_events(ended, "server.stopping") == ["server.stopping"]
+
+
+def test_a_new_configuration_whose_status_port_is_taken_changes_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = run_supervised(
+            """
+            say('{"ready": true}')
+            send(signal.SIGHUP)
+            assert is_told("stop")
+            """,
+            tmp_path,
+            load_again=LOAD_A_FAULTY_PLAN
+            + f"""
+from msys_track.smtp.address import Address
+os.kill(os.getpid(), signal.SIGHUP)
+smtp, status = Address("127.0.0.1", 0), Address("127.0.0.1", {port})
+return replace(plan, settings=1, addresses=(smtp,), status_addresses=(status,))
+""",
+        )
+    assert ended.returncode == 0, ended.stderr
+    (line,) = [each for each in ended.stderr.splitlines() if "configuration.not_reloaded" in each]
+    assert f"can't listen on 127.0.0.1:{port}: Address already in use" in line
+
+
+def test_a_new_program_whose_trial_start_ends_during_the_stop_takes_no_place(
+    tmp_path: Path,
+) -> None:
+    ended = run_supervised(
+        """
+        say('{"ready": true}')
+        send(signal.SIGUSR2)
+        while not os.path.exists("trial"):
+            time.sleep(0.01)
+        send(signal.SIGTERM)
+        assert is_told("stop")
+        os.rename("trial", "trial.over")
+        time.sleep(0.2)
+        """,
+        tmp_path,
+        before="""
+if os.environ.get("MSYS_TRACK_HANDOVER"):
+    Path("trial").touch()
+    while os.path.exists("trial"):
+        time.sleep(0.01)
+    sys.exit()
+""",
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert list_events(ended, "program.replaced") == []
+
+
+def test_a_worker_of_the_new_program_that_is_killed_is_begun_again(tmp_path: Path) -> None:
+    ended = run_supervised(
+        """
+        if is_first("old"):
+            say('{"ready": true}')
+            send(signal.SIGUSR2)
+            assert is_told("retire")
+        elif is_first("new"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        else:
+            say('{"ready": true}')
+            assert not is_first("old")
+            time.sleep(0.2)
+            send(signal.SIGTERM)
+            assert is_told("stop")
+        """,
+        tmp_path,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "up\nup\n"), ended.stderr
+    names = ("program.replaced", "worker.died", "worker.stopped")
+    expected = ["program.replaced", "worker.died", "worker.stopped", "worker.stopped"]
+    assert list_events(ended, *names) == expected
+
+
+def test_no_worker_is_killed_for_its_silence_while_all_stood_still() -> None:
+    ended = run_supervised(
+        """
+        say('{"ready": true}')
+        time.sleep(0.1)
+        send(signal.SIGSTOP)
+        time.sleep(4)
+        send(signal.SIGTERM)
+        send(signal.SIGCONT)
+        assert is_told("stop")
+        """
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert list_events(ended, "worker.killed", "worker.stopped") == ["worker.stopped"]
+
+
 UPGRADING = """
-import os, signal
-control.send(b'{"ready": true}\\n')
-os.kill(os.getppid(), signal.SIGUSR2)
+say('{"ready": true}')
+send(signal.SIGUSR2)
 time.sleep(0.3)
-os.kill(os.getppid(), signal.SIGTERM)
+send(signal.SIGTERM)
 control.recv(100)
 """
 
@@ -344,14 +568,12 @@ def test_a_program_whose_interpreter_is_gone_replaces_nothing_and_ends_nothing()
 
 
 KILLED = """
-import os, signal
-from pathlib import Path
 tries = Path("tries")
 tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
 if len(tries.read_text()) <= {deaths}:
     os.kill(os.getpid(), signal.SIGKILL)
-control.send(b'{{"ready": true}}\\n')
-os.kill(os.getppid(), signal.SIGTERM)
+say('{{"ready": true}}')
+send(signal.SIGTERM)
 control.recv(100)
 """
 

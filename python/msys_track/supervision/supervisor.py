@@ -179,11 +179,9 @@ class Supervisor:
             log.info("configuration.reloaded", workers="kept")
             systemd.notify("READY=1")
 
-    def _use_next(self) -> None:
+    def _use_next(self, plan: Plan) -> None:
         """Let those workers go on that are ready with the new configuration; stop the others."""
-        if self._next is None:
-            return
-        self._plan, self._next = self._next, None
+        self._plan, self._next = plan, None
         self._restarts.clear()
         for worker in self._workers:
             if worker.plan is not self._plan:
@@ -268,6 +266,8 @@ class Supervisor:
 
     def _begin_again(self, slot: int) -> None:
         """Fork a worker of the plan in use; later, if the system has no room for one now."""
+        if self._stop is not None:
+            return
         try:
             self._fork(self._plan, slot)
         except OSError as error:
@@ -298,7 +298,7 @@ class Supervisor:
         if self._stop is not None:
             return
         if plan is self._next:
-            self._use_next()
+            self._use_next(plan)
         elif not self._is_up:
             self._is_up = True
             self._plan.announce(self._sockets)
@@ -350,9 +350,7 @@ class Supervisor:
         self._status.check_times()
         self._workers.kill_late()
         for slot in self._restarts.take_due():
-            is_wanted = slot < self._plan.workers if slot != RECORDER else self._plan.record
-            if is_wanted and self._stop is None:
-                self._begin_again(slot)
+            self._begin_again(slot)
         seconds = self._watchdog_seconds
         if seconds and any(each.is_heard(seconds / 2) for each in self._list_own()):
             systemd.notify("WATCHDOG=1")

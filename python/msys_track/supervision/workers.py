@@ -155,18 +155,16 @@ class Workers:
             # Held here, the channel of another worker would not end with the supervisor.
             for other in self:
                 other.control.close()
-            own: Sockets = {}
-            if slot != RECORDER:
-                shares = share_out(sockets, slot, plan.workers)
-                own = {address: shares[address] for address in plan.addresses}
+            shares = {} if slot == RECORDER else share_out(sockets, slot, plan.workers)
+            own = {address: shares[address] for address in plan.addresses if address in shares}
             kept = {each for shared in own.values() for each in shared}
             for each in (each for shared in sockets.values() for each in shared):
                 if each not in kept:
                     each.close()
-            if slot != RECORDER:
-                plan.serve(control, own)
-            elif plan.record is not None:
+            if slot == RECORDER and plan.record is not None:
                 plan.record(control)
+            else:
+                plan.serve(control, own)
             code = 0
         except TrackingError as error:  # the supervisor was told as well
             log.error("worker.failed", why=str(error))  # noqa: TRY400 - no defect of ours

@@ -93,15 +93,18 @@ def start_activated(folder: Path, server: str, listener: socket.socket) -> Serve
     return Server(folder, server, command=command, pass_fds=(number,))
 
 
+def let_listen_at(proxy: Proxy, address: str) -> None:
+    file = proxy.folder / "msys-track.toml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("127.0.0.1:0", address), encoding="utf-8")
+
+
 def test_a_socket_of_systemd_s_is_shared_by_all_workers_and_survives_the_program(
     proxy: Proxy,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        text = (proxy.folder / "msys-track.toml").read_text(encoding="utf-8")
-        (proxy.folder / "msys-track.toml").write_text(
-            text.replace("127.0.0.1:0", f"127.0.0.1:{port}"), encoding="utf-8"
-        )
+        let_listen_at(proxy, f"127.0.0.1:{port}")
         waiting = smtplib.SMTP(timeout=PATIENCE_SECONDS)
         waiting.sock = socket.create_connection(("127.0.0.1", port))
         proxy.server = start_activated(proxy.folder, "proxy", listener).listening()
@@ -122,6 +125,32 @@ def test_a_socket_of_systemd_s_that_no_setting_names_is_a_fault(proxy: Proxy) ->
         errors = server.stop().errors
     assert "proxy: systemd gave a socket on 127.0.0.1:" in errors
     assert "where the configuration does not listen (127.0.0.1:0)" in errors
+
+
+def test_a_socket_of_systemd_s_that_does_not_listen_is_a_fault(proxy: Proxy) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        let_listen_at(proxy, f"127.0.0.1:{bound.getsockname()[1]}")
+        proxy.server = server = start_activated(proxy.folder, "proxy", bound)
+        assert server.process.wait(PATIENCE_SECONDS) == 1
+        server.until(lambda: True)
+        assert "that does not listen; set Accept=no" in server.stop().errors
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="IPv6 is off here")
+def test_an_ipv6_address_is_listened_at_with_a_socket_of_systemd_s_or_without(
+    proxy: Proxy,
+) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+        port = listener.getsockname()[1]
+        let_listen_at(proxy, f"[::1]:{port}")
+        proxy.server = start_activated(proxy.folder, "proxy", listener).listening()
+        with smtplib.SMTP("::1", port, timeout=PATIENCE_SECONDS) as client:
+            assert client.noop()[0] == 250
+        assert proxy.server.stop().code == 0
+    proxy.start()
+    with smtplib.SMTP("::1", port, timeout=PATIENCE_SECONDS) as client:
+        assert client.noop()[0] == 250
 
 
 def test_systemd_learns_when_a_tracker_is_ready_reloads_and_stops(

@@ -141,7 +141,7 @@ impl Reencoded {
 /// A part's body, decoded, and the way back.
 pub(super) enum Body<'m> {
     Verbatim(&'m [u8]),
-    QuotedPrintable(quoted_printable::Decoded),
+    QuotedPrintable(quoted_printable::Decoded<'m>),
     Base64(base64::Decoded),
 }
 

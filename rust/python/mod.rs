@@ -1,6 +1,7 @@
 //! The Python extension: converts, releases the GIL for long work, translates errors, and nothing
 //! else.
 
+use mimalloc::MiMalloc;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::{create_exception, import_exception};
@@ -15,6 +16,11 @@ mod smtp;
 mod stream;
 mod token;
 mod toml;
+
+/// The C library gives the pages of a large message back after each call and takes them anew: at
+/// 1 MB with many links that is a third of the time. What Python allocates stays with Python.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 import_exception!(msys_track.errors, RewriteError);
 create_exception!(

@@ -120,10 +120,8 @@ class _Ours:
 
     def _list_left(self) -> Sequence[tuple[str | None, str, bytes]]:
         [copy] = self.copies
-        if copy.untracked is not None:
-            return [(None, copy.untracked.value, self.message)]
         if copy.plan is None or copy.rendered is None:
-            return []
+            return []  # our core has failed, which excuses nothing
         return [
             (each.target, each.reason, self.message[each.offset : each.offset + each.length])
             for each in (*copy.plan.left_alone, *copy.rendered.left_alone)

@@ -596,3 +596,12 @@ def test_a_missing_module_that_is_not_the_core_is_named(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "msys_track.keys.ring", None)
     with pytest.raises(ModuleNotFoundError, match=r"msys_track\.keys\.ring"):
         import_native()
+
+
+def test_an_installation_without_the_core_is_told_with_the_other_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "msys_track.rewriting.native")
+    monkeypatch.setitem(sys.modules, "msys_track._core", None)
+    with pytest.raises(SettingsError, match='or give engine="reference"'):
+        find_engine("native")

@@ -66,6 +66,11 @@ def test_over_the_budget_nothing_is_kept(before: int, after: int) -> None:
     assert bool(intake.wire) is not is_over
 
 
+def test_the_end_is_found_in_pieces_though_nothing_is_kept_any_more() -> None:
+    intake, rest = take_chunks([b"a" * 30, b"\r\n", b".\r\nQUIT\r\n"], max_bytes=20)
+    assert (intake.over, intake.wire, rest) == ("size", b"", b"QUIT\r\n")
+
+
 def test_small_pieces_take_no_more_memory_than_they_are_counted_for() -> None:
     chunks = [b"xy"] * 10_000
     tracemalloc.start()

@@ -406,6 +406,10 @@ def test_a_package_that_a_sink_lacks_is_found(
             ),
         ),
         ("[tenant.click.example.com]\n", "4: tenant.click.example.com: a name with dots needs "),
+        (
+            '[tenant."click.example.com"]\nkyes = "keys.toml"\n',
+            '5: tenant."click.example.com".kyes: unknown; did you mean keys?',
+        ),
     ],
 )
 def test_one_mistake_is_one_fault(folder: Path, table: str, fault: str) -> None:

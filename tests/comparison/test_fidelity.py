@@ -193,6 +193,13 @@ def test_a_reason_that_is_not_of_links_excuses_none() -> None:
     assert (found.reasons, found.missed) == ({}, 1)
 
 
+def test_a_sender_who_wants_no_tracking_excuses_every_link() -> None:
+    off = b'X-MSYS-API: {"options": {"open_tracking": false, "click_tracking": false}}\r\n'
+    rewrite, judge = OURS[0].start(off + HEAD + HTML, True)  # noqa: FBT003
+    found = judge(rewrite())
+    assert (found.reasons, found.missed) == ({"tracking_off": 1}, 0)
+
+
 def test_that_our_core_has_failed_excuses_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
     rewrite, judge = OURS[0].start(HEAD + HTML, True)  # noqa: FBT003
     monkeypatch.setattr(OpenedMessage, "find_plan", lambda *_: None)  # no input makes it fail

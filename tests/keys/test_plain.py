@@ -233,6 +233,13 @@ def test_both_take_the_same_tracking_domains(domain: str) -> None:
     assert takes(values.TrackedUrls) == takes(TrackedUrls)
 
 
+def test_links_of_both_expire_at_the_same_second() -> None:
+    said = claims_of(TOKENS[1])
+    end = said.engagement.expires_at
+    for each in said, plain_claims(said):
+        assert (each.is_expired(end - 1), each.is_expired(end)) == (False, True)
+
+
 @pytest.mark.parametrize("make", [values.TrackedUrls, TrackedUrls], ids=["Python", "core"])
 def test_a_scheme_other_than_http_is_refused(make: Any) -> None:
     with pytest.raises(ValueError, match='scheme "ftp" is neither http nor https'):

@@ -67,7 +67,7 @@ def test_over_the_budget_nothing_is_kept(before: int, after: int) -> None:
 
 
 def test_the_end_is_found_in_pieces_though_nothing_is_kept_any_more() -> None:
-    intake, rest = take_chunks([b"a" * 30, b"\r\n", b".\r\nQUIT\r\n"], max_bytes=20)
+    intake, rest = take_chunks([b"a" * 30, b"\r\n.", b"\r\nQUIT\r\n"], max_bytes=20)
     assert (intake.over, intake.wire, rest) == ("size", b"", b"QUIT\r\n")
 
 

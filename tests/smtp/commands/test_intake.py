@@ -48,6 +48,7 @@ def test_any_chunking_gives_the_same_data(pieces: list[bytes], cuts: list[int]) 
 @example(length=18, cuts=[22])
 @example(length=19, cuts=[])
 @example(length=19, cuts=[5])
+@example(length=20, cuts=[23])
 def test_the_limit_is_exact_however_the_data_comes(length: int, cuts: list[int]) -> None:
     wire = b"a" * length + b"\r\n"
     intake, _ = take_chunks(cut_at(wire + b".\r\n", cuts), max_bytes=20)

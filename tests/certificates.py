@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 _DAY = dt.timedelta(days=1)
@@ -39,16 +39,20 @@ def make_certificate(
     stem: str = "server",
     passphrase: bytes | None = None,
     is_expired: bool = False,
+    key: rsa.RSAPrivateKey | None = None,
 ) -> Certificate:
-    """Write a self-signed certificate for names and addresses; by default localhost's."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    """Write a self-signed certificate for names and addresses; by default localhost's.
+
+    Without `key` it has a new one on P-256.
+    """
+    own = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{stem} of a test")])
     now = dt.datetime.now(dt.UTC) - (60 * _DAY if is_expired else 0 * _DAY)
     built = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
-        .public_key(key.public_key())
+        .public_key(own.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _DAY)
         .not_valid_after(now + 30 * _DAY)
@@ -59,7 +63,7 @@ def make_certificate(
             ),
             critical=False,
         )
-        .sign(key, hashes.SHA256())
+        .sign(own, hashes.SHA256())
     )
     made = Certificate(certificate=folder / f"{stem}.crt", key=folder / f"{stem}.key")
     made.certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
@@ -69,7 +73,7 @@ def make_certificate(
         else serialization.BestAvailableEncryption(passphrase)
     )
     made.key.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, cipher)
+        own.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, cipher)
     )
     made.key.chmod(0o600)
     return made

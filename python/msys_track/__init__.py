@@ -70,6 +70,20 @@ if TYPE_CHECKING:
 
     __version__: str
 
+else:  # type checkers would take every name for a public one
+
+    def __getattr__(name: str) -> Any:
+        """Import the module that has a public name (PEP 562), once."""
+        if name == "__version__":
+            value = import_module("importlib.metadata").version("msys-track")
+        elif name in _MODULES:
+            value = getattr(import_module(_MODULES[name]), name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+
 __all__ = [
     "ApiHeader",
     "Claims",
@@ -187,20 +201,6 @@ _NAMES: Final = {
     "msys_track.smtpapi.mailbox": ("Mailbox",),
 }
 _MODULES: Final = {name: module for module, names in _NAMES.items() for name in names}
-
-
-if not TYPE_CHECKING:  # or else type checkers would take every name for a public one
-
-    def __getattr__(name: str) -> Any:
-        """Import the module that has a public name (PEP 562), once."""
-        if name == "__version__":
-            value = import_module("importlib.metadata").version("msys-track")
-        elif name in _MODULES:
-            value = getattr(import_module(_MODULES[name]), name)
-        else:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        globals()[name] = value
-        return value
 
 
 def __dir__() -> list[str]:

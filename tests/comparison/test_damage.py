@@ -179,3 +179,29 @@ def test_a_pixel_behind_an_image_on_a_line_of_its_own_is_no_damage() -> None:
 def test_to_track_an_empty_url_is_neither_work_nor_damage() -> None:
     page = b'<p><a href="http://">soon</a>'
     assert judge(page.replace(b"http://", TRACKED), page) == Damage()
+
+
+def test_what_outlook_alone_shows_and_leads_to_no_page_need_not_be_tracked() -> None:
+    page = b'<!--[if mso]><a href="mailto:jo@reader.example">mail</a><![endif]-->'
+    assert judge(page, page) == Damage()
+
+
+def test_a_link_that_is_gone_from_a_conditional_comment_is_a_change_of_that_comment() -> None:
+    link = b'<a href="http://outlook.example/">o</a>'
+    found = judge(damage(track(PAGE), link, b"o"))
+    assert found.kinds == {"conditional comments": 1}
+    assert (found.hidden_wrapped, found.hidden_missed) == (0, 0)
+
+
+@pytest.mark.parametrize("place", [b"%b<p>text", b"<p>text%b"])
+def test_a_processing_instruction_that_is_gone_is_a_comment_that_is_gone(place: bytes) -> None:
+    page = place % b"<?php ?>"
+    assert judge(place % b"", page).kinds == {"comments": 1}
+
+
+def test_an_xlink_leads_somewhere_within_svg_alone() -> None:
+    link = b'<a xlink:href="https://two.example/">two</a>'
+    assert judge(link, link).missed == 0
+    drawn = b"<svg><g>%b</g></svg>" % link
+    assert judge(drawn, drawn).missed == 1
+    assert judge(track(drawn), drawn).wrapped == 1

@@ -141,6 +141,22 @@ def test_without_its_packages_our_python_engine_is_left_out(page: Mail) -> None:
     assert [each.name for each in found.results] == OURS[:2]
 
 
+def test_an_error_of_ours_is_no_result_but_ends_it(
+    page: Mail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No mail is known over which we fail, so one of ours is made to.
+    def line_up(*arguments: object, **named: object) -> list[Contender]:
+        first, *others = contenders.line_up(*arguments, **named)  # type: ignore[arg-type]
+        return [replace(first, run=fail), *others]
+
+    def fail() -> list[bytes]:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(measure, "line_up", line_up)
+    with pytest.raises(ValueError, match="a defect"):
+        measure.compare(page, [], seconds=0.01)
+
+
 def test_our_own_damage_ends_it(page: Mail, monkeypatch: pytest.MonkeyPatch) -> None:
     # No mail is known that we damage, so one of ours is made to lose a tag.
     def line_up(*arguments: object, **named: object) -> list[Contender]:

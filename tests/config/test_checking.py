@@ -332,6 +332,17 @@ def list_faults_of_start(folder: Path, text: str) -> list[str]:
     return [each.format_line(path).removeprefix(f"{path}:") for each in checked.problems]
 
 
+def test_a_secret_that_a_webhook_of_momentums_lacks_is_a_fault_of_the_line_of_its_file(
+    folder: Path,
+) -> None:
+    (folder / "webhooks.json").write_text(
+        '[{"name": "a", "events": ["click"], "target": "https://example.com/", '
+        '"custom_headers": {"x": "env:NOT_SET_HERE"}}]'
+    )
+    [fault] = list_faults_of_start(folder, '[events]\nwebhooks_json = "webhooks.json"\n')
+    assert fault.startswith("5: events.webhooks_json: a: custom_headers: x: env:NOT_SET_HERE: ")
+
+
 @pytest.mark.parametrize(
     ("table", "fault"),
     [
@@ -395,6 +406,10 @@ def test_a_package_that_a_sink_lacks_is_found(
             ),
         ),
         ("[tenant.click.example.com]\n", "4: tenant.click.example.com: a name with dots needs "),
+        (
+            '[tenant."click.example.com"]\nkyes = "keys.toml"\n',
+            '5: tenant."click.example.com".kyes: unknown; did you mean keys?',
+        ),
     ],
 )
 def test_one_mistake_is_one_fault(folder: Path, table: str, fault: str) -> None:

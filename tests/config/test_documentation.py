@@ -1,12 +1,16 @@
 """The page says of every key what the schema says of it, and its examples are good files."""
 
+import io
 import re
+import runpy
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from msys_track.config.checking import check_configuration
+from msys_track.config.schema import page
 from msys_track.config.schema.page import write_page
 from msys_track.config.schema.tables import FAMILIES, NESTED, TABLES, TOP
 
@@ -24,6 +28,14 @@ def test_the_page_has_a_row_for_every_key_of_every_table() -> None:
         assert [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")] == [
             *keys
         ]
+
+
+def test_the_command_that_writes_the_page_writes_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(PAGE))
+    runpy.run_path(page.__file__, run_name="__main__")
+    assert capsys.readouterr().out == PAGE
 
 
 def test_the_page_has_every_kind_of_scope() -> None:

@@ -233,9 +233,36 @@ def test_both_take_the_same_tracking_domains(domain: str) -> None:
     assert takes(values.TrackedUrls) == takes(TrackedUrls)
 
 
-def test_a_scheme_other_than_http_is_refused() -> None:
+def test_links_of_both_expire_at_the_same_second() -> None:
+    said = claims_of(TOKENS[1])
+    end = said.engagement.expires_at
+    for each in said, plain_claims(said):
+        assert (each.is_expired(end - 1), each.is_expired(end)) == (False, True)
+
+
+@pytest.mark.parametrize("make", [values.TrackedUrls, TrackedUrls], ids=["Python", "core"])
+def test_a_scheme_other_than_http_is_refused(make: Any) -> None:
     with pytest.raises(ValueError, match='scheme "ftp" is neither http nor https'):
-        values.TrackedUrls(domain="e.com", **URLS | {"open_scheme": "ftp"})
+        make(domain="e.com", **URLS | {"open_scheme": "ftp"})
+    with pytest.raises(ValueError, match='scheme "ftp" of clicks is not http, https or same'):
+        make(domain="e.com", **URLS | {"click_scheme": "ftp"})
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"link_number": 1},
+        {"link_part": "html"},
+        {"link_number": 0, "link_part": "html"},
+        {"link_number": 1, "link_part": "head"},
+    ],
+)
+def test_a_link_has_a_number_from_1_on_in_a_part_or_neither(place: dict[str, Any]) -> None:
+    said = claims_of(TOKENS[1])
+    with pytest.raises(ValueError, match=r"link_number|none of"):
+        Claims(kind="click", engagement=said.engagement, **place)
+    with pytest.raises(ValueError, match=r"link_number|none of"):
+        values.Claims(kind="click", engagement=plain_claims(said).engagement, **place)
 
 
 # The page
@@ -326,3 +353,23 @@ def test_one_byte_more_of_text_is_refused_by_both(keys: KeyRing) -> None:
         keys.plain.seal(plain_claims(said))
     with pytest.raises(ValueError, match="claims are too long for a token"):
         keys.seal(said)
+
+
+def test_one_byte_more_of_sealed_text_is_read_by_neither(keys: KeyRing) -> None:
+    said = plain_claims(claims_of(TOKENS[1]))
+    begin = encoding.encode_link("click", "x", None)[:1]
+    number = bytes((0x82, 0x80, 0x02))  # 2 * 16,385: a text of so many bytes, not packed
+    link = begin + number + b"\x01" * 16_385
+    path = keys.plain.seal_bytes("f/a", encode_engagement(said) + link)
+    with pytest.raises(TokenError, match="not by msys-track"):
+        keys.plain.open(path)
+    with pytest.raises(InvalidTokenError):
+        keys.open(path)
+
+
+def test_a_token_that_is_too_long_is_opened_by_neither(keys: KeyRing) -> None:
+    path = f"f/a/{'A' * 65_537}"
+    with pytest.raises(TokenError, match="token is too long"):
+        keys.plain.open(path)
+    with pytest.raises(InvalidTokenError, match="token is too long"):
+        keys.open(path)

@@ -13,14 +13,14 @@ URLS = TrackedUrls(
 )
 
 
-def engagement(**options: Any) -> Engagement:
+def engagement(*, click_tracking: bool = True, **options: Any) -> Engagement:
     return Engagement(
         message_id="00" * 10,
         recipient="jo@example.com",
         injected_at=1_700_000_000,
         expires_at=1_700_000_060,
         customer_id=1,
-        click_tracking=True,
+        click_tracking=click_tracking,
         **options,
     )
 

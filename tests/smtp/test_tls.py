@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.certificates import make_certificate, shake_hands
 
 from msys_track.errors import SettingsError
@@ -106,6 +107,13 @@ def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
     made, other = make_certificate(tmp_path), make_certificate(tmp_path, stem="other")
     with pytest.raises(SettingsError, match="the key is not the certificate's"):
         make_server_context(made.certificate, other.key)
+
+
+def test_a_key_that_is_too_weak_is_refused_with_what_would_do(tmp_path: Path) -> None:
+    key = rsa.generate_private_key(65_537, 1_024)  # noqa: S505 - that it is refused is the point
+    made = make_certificate(tmp_path, key=key)
+    with pytest.raises(SettingsError, match="too weak; make one with RSA of 2048 bits"):
+        make_server_context(made.certificate, made.key)
 
 
 def test_a_key_with_a_passphrase_is_refused_without_asking_the_terminal(tmp_path: Path) -> None:

@@ -215,6 +215,13 @@ def test_an_entry_that_mail_can_not_be_sent_to_is_refused(
     assert refused == f"5.6.0 X-MSYS-API 'cc[0]{member}' {said}"
 
 
+def test_a_name_for_a_copy_s_reader_has_512_characters_at_most() -> None:
+    assert parse_members({"cc": [{"email": "a@b.test", "name": "x" * 512}]}).cc
+    assert refusal(json.dumps({"cc": [{"email": "a@b.test", "name": "x" * 513}]}).encode()) == (
+        "5.6.0 X-MSYS-API 'cc[0].name' can't stand in a header field: longer than 512 characters"
+    )
+
+
 def test_equal_fields_count_once_however_they_are_folded() -> None:
     header = parse_header([b' {"tags": ["a"]}\r\n', b'{"tags":\r\n ["a"]}\r\n'])
     assert header == ApiHeader(tags=("a",))
@@ -241,6 +248,21 @@ def test_a_recipient_may_have_requests_of_their_own() -> None:
 @pytest.mark.parametrize("nothing", [None, {}, {"recipients": None}, {"recipients": {}}])
 def test_without_a_recipient_the_extension_asks_for_nothing(nothing: object) -> None:
     assert parse_members({"x_msys_track": nothing}) == ApiHeader()
+
+
+@pytest.mark.parametrize(
+    ("members", "path"),
+    [
+        ({"x_msys_track": {"privacy": "some"}}, "x_msys_track.privacy"),
+        (
+            {"x_msys_track": {"recipients": {"a@b.test": {"privacy": ""}}}},
+            f"{RECIPIENTS}[0].privacy",
+        ),
+    ],
+)
+def test_a_word_for_privacy_that_is_none_is_refused(members: dict[str, object], path: str) -> None:
+    said = refusal(json.dumps(members).encode())
+    assert said == f"5.6.0 X-MSYS-API '{path}' must be one of full, truncated, aggregate"
 
 
 def test_a_message_says_whether_it_may_be_kept() -> None:

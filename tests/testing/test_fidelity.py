@@ -13,7 +13,7 @@ from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import HeaderRefusedError
 from msys_track.keys.ring import KeyRing
 from msys_track.options.tracking import TrackingOptions
-from msys_track.testing.fidelity import Changes, changes, without_api_header
+from msys_track.testing.fidelity import Changes, changes, take_added, without_api_header
 from msys_track.testing.sender import wire_form
 
 TO = "jo@example.com"
@@ -97,6 +97,48 @@ def test_a_link_that_makes_a_line_too_long_is_told(length: int, is_told: bool) -
     message = HEAD + b"\r\n" + b"y" * length + b"<a href='http://a.example/'>a</a>\r\n"
     found = changes(message, message.replace(b"http://a.example/", url), ORIGIN)
     assert (found.beyond is not None) == is_told
+
+
+@pytest.mark.parametrize(
+    ("sent", "arrived", "beyond"),
+    [
+        (
+            HEAD + b"Content-Transfer-Encoding: base64\r\n\r\nPHA+YTwvcD4=\r\n",
+            HEAD + b"Content-Transfer-Encoding: base64\r\n\r\nPHA+YTwvcD4\r\n",
+            "base64 that is malformed",
+        ),
+        (
+            HEAD + b"\r\n<img alt=ab src=x>\r\n",
+            HEAD + b"\r\n<img alt=a\r\nhref= src=x>\r\n",
+            "a line break that stands for no white space of a tag",
+        ),
+        (
+            HEAD + b"\r\n<a href='http://a.example/'>x</a>\r\n",
+            HEAD + b"\r\n<a\r\nhref='http://127.0.0.1:8080/f/a/%b'>x</a>\r\n" % (b"A" * 60),
+            "a line is broken that would not be too long",
+        ),
+    ],
+)
+def test_how_the_copy_is_written_is_judged_too(sent: bytes, arrived: bytes, beyond: str) -> None:
+    assert changes(sent, arrived, ORIGIN).beyond == beyond
+
+
+@pytest.mark.parametrize(
+    ("sent", "arrived", "added"),
+    [
+        (b"To: a@b.test\r\n", b"To: a@b.test,\r\n C <c@d.test>\r\n", [("C", "c@d.test")]),
+        (b"", b"To: c@d.test\r\n", [("", "c@d.test")]),
+        (b"To: a@b.test\r\n", b"To: x@y.test, c@d.test\r\n", []),
+        (b"To: a@b.test\r\n", b"To: a@b.test\r\nTo: c@d.test\r\n", []),
+    ],
+    ids=["continued", "new", "another", "one field more"],
+)
+def test_mailboxes_that_a_copy_adds_are_taken_out_and_nothing_else_is(
+    sent: bytes, arrived: bytes, added: list[tuple[str, str]]
+) -> None:
+    left, found = take_added(sent + b"\r\n", arrived + b"\r\n", b"To")
+    assert found == added
+    assert left == (sent if added else arrived) + b"\r\n"
 
 
 def test_an_empty_copy_is_told() -> None:

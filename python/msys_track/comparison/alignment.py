@@ -29,7 +29,7 @@ def align(old: Sequence[object], new: Sequence[object]) -> list[tuple[str, int, 
     found: list[tuple[str, int, int, int, int]] = [("equal", 0, start, 0, start)]
     if max(len(middle), len(others)) > MOST_ALIGNED:
         found.append(("replace", start, end, start, last))
-    elif middle or others:
+    else:
         is_much = len(middle) * len(others) > _MOST_EXACT
         matcher = SequenceMatcher(None, middle, others, autojunk=is_much)
         found += [

@@ -71,6 +71,7 @@ class _Bar(NamedTuple):
     result: Measured
     seconds: float
     slower: float
+    bytes_changed: int
     damage: str
 
 
@@ -116,7 +117,13 @@ def _name_sealers(comparisons: Sequence[Comparison]) -> str:
 
 def _list_bars(comparison: Comparison) -> Sequence[_Bar]:
     return [
-        _Bar(each, each.times.median, each.slower.median, describe_damage(each.work))
+        _Bar(
+            each,
+            each.times.median,
+            each.slower.median,
+            each.work.bytes_changed,
+            describe_damage(each.work),
+        )
         for each in comparison.results
         if each.work is not None and each.times is not None and each.slower is not None
     ]
@@ -156,8 +163,7 @@ def _draw_bar(bar: _Bar, share: float, top: int) -> Iterator[str]:
     yield _text(_NAMES + length + 6, base, f"{format_time(bar.seconds)} ms", is_bold=is_ours)
     times = f"{format_digits(bar.slower)} \N{MULTIPLICATION SIGN}"
     yield _text(_RATIO, base, times, is_end=True, is_bold=is_ours)
-    if bar.result.work is not None:
-        yield _text(_BYTES, base, f"{bar.result.work.bytes_changed:,}", is_end=True)
+    yield _text(_BYTES, base, f"{bar.bytes_changed:,}", is_end=True)
     if bar.damage:
         yield _text(_DAMAGE, base, bar.damage, "bad")
     else:

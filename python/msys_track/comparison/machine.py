@@ -17,10 +17,14 @@ def describe_machine() -> str:
     )
 
 
-def name_cpu() -> str:
-    """Name the kind of CPU; hypervisors hide the model's name, so family and model follow."""
+def name_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Name the kind of CPU; hypervisors hide the model's name, so family and model follow.
+
+    Args:
+        cpuinfo: what Linux says of its CPUs; other systems have no such file.
+    """
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or "unknown"
     fields: dict[str, str] = {}  # all cores say the same

@@ -14,7 +14,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from msys_track.comparison.peers import Links, Start
 from msys_track.comparison.utf8 import is_utf8
@@ -112,9 +112,7 @@ def list_bodies(message: bytes) -> Sequence[Body]:
             continue
         if part.get_content_disposition() == "attachment":
             continue
-        content = part.get_payload(decode=True)
-        if not isinstance(content, bytes):
-            continue
+        content = cast("bytes", part.get_payload(decode=True))  # text is no multipart
         encoding = str(part.get("Content-Transfer-Encoding", "")).strip().lower()
         if encoding not in ("quoted-printable", "base64"):
             encoding = "identity"

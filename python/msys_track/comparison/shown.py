@@ -66,7 +66,7 @@ def read_page(html: str, is_tracked: Callable[[str], bool]) -> Page:
             page.doctype = (node.html_pretty(full_doctype=True) or "").strip()
         elif node.is_comment_node:
             _add_comment(page, node.comment_content or "")
-        elif node.tag is None:  # a processing instruction
+        else:  # a processing instruction
             page.comments.append(node.html or "")
     page.conditions += [" ".join(each.split()) for each in _CONDITIONS.findall(html)]
     return page
@@ -74,18 +74,12 @@ def read_page(html: str, is_tracked: Callable[[str], bool]) -> Page:
 
 def _walk(root: LexborNode) -> Iterator[tuple[LexborNode, int]]:
     """Yield each node below `root` in the order of the document, with its depth."""
-    node, depth = root.first_child, 0
-    while node is not None:
-        yield node, depth
-        below = node.first_child
-        if below is not None:
-            node, depth = below, depth + 1
-            continue
-        while node is not None and node.next is None:
-            node, depth = node.parent, depth - 1
-            if depth < 0:
-                return
-        node = node.next if node is not None else None
+    waiting = [(root.first_child, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if node is not None:
+            yield node, depth
+            waiting += [(node.next, depth), (node.first_child, depth + 1)]
 
 
 def _add_element(

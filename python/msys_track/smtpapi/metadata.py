@@ -3,6 +3,8 @@
 The tracker could not read half a JSON object, and all of it would be lost.
 """
 
+from bisect import bisect_right
+from itertools import accumulate
 from typing import NamedTuple
 
 from msys_track.smtpapi.json import compact, parse_object
@@ -27,12 +29,9 @@ def trim_metadata(metadata: str | None, max_bytes: int) -> Trimmed:
         return Trimmed(None)
     if len(metadata) * 4 <= max_bytes or len(metadata.encode("utf-8")) <= max_bytes:
         return Trimmed(metadata)
-    kept: list[str] = []
-    size = 1  # the opening brace; each pair then adds a comma or the closing brace
-    for key, value in parse_object(metadata).items():
-        pair = f"{compact(key)}:{compact(value)}"
-        size += len(pair.encode("utf-8")) + 1
-        if size > max_bytes:
-            break
-        kept.append(pair)
+    members = parse_object(metadata).items()
+    pairs = [f"{compact(key)}:{compact(value)}" for key, value in members]
+    # The opening brace, and behind each pair a comma or the closing brace.
+    ends = list(accumulate(1 + len(pair.encode("utf-8")) for pair in pairs))
+    kept = pairs[: bisect_right(ends, max_bytes - 1)]
     return Trimmed("{" + ",".join(kept) + "}" if kept else None, truncated=True)

@@ -16,9 +16,7 @@ _MAX_TEXT: Final = 400  # a reply line has 512 octets, code and CRLF included (R
 def make_refusal(detail: str) -> HeaderRefusedError:
     """Return the reply 550 with this text, in printable ASCII and cut to a reply's length."""
     text = f"5.6.0 {detail}"
-    printable = "".join(c if " " <= c <= "~" else "?" for c in text[: _MAX_TEXT + 1])
-    if len(printable) > _MAX_TEXT:
-        printable = printable[: _MAX_TEXT - 3] + "..."
+    printable = "".join(c if " " <= c <= "~" else "?" for c in text[:_MAX_TEXT])
     return HeaderRefusedError(550, printable)
 
 

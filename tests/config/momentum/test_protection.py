@@ -516,6 +516,13 @@ def test_what_ports_say_of_tls_holds_for_all_of_them_or_is_a_fault(
     assert all(problem in each for each in found)
 
 
+def test_our_own_word_makes_tls_the_rule_of_all_ports(folder: Path) -> None:
+    text = "ESMTP_Listener { Listen 127.0.0.1:26 { TLS_Required = 1 } Listen 127.0.0.1:27 { } }"
+    access = proxy(folder, f"{CERTIFICATE} {text} msys_track {{ tls_required = true }}").access
+    assert access.tls_required
+    assert access.listen_tls == ()
+
+
 def test_load_balancers_that_we_name_are_believed(folder: Path) -> None:
     text = "Relay_Hosts = ::1 ESMTP_Listener { Listen :25 { Proxy_Protocol = 1 } }"
     ours = "msys_track { proxy_protocol_from = 10.0.0.5 }"
@@ -555,6 +562,18 @@ def test_what_is_said_of_delivery_holds_for_the_smart_host(
     read = load(write(folder, f"{text} ESMTP_Listener {{ Listen 127.0.0.1:26 {{ }} }}"))
     assert read.upstream is not None
     assert (read.upstream.tls, read.upstream.tls_verify) == (tls, verify)
+
+
+def test_the_smart_host_is_known_by_the_authority_that_momentum_names(folder: Path) -> None:
+    read = load(write(folder, "TLS_CA = cert.pem ESMTP_Listener { Listen 127.0.0.1:26 { } }"))
+    assert read.upstream is not None
+    assert read.upstream.tls_ca_file == folder / "cert.pem"
+
+
+def test_hosts_that_are_no_list_let_in_nobody(folder: Path) -> None:
+    text = "ESMTP_Listener { Relay_Hosts = [ a = b ] Listen :25 { } }"
+    (found,) = faults(folder, text)
+    assert f"Relay_Hosts (ecelerity.conf:2) asks for less relaying, but {NOBODY}" in found
 
 
 def test_a_wrong_word_of_delivery_is_a_fault(folder: Path) -> None:

@@ -48,6 +48,7 @@ def test_any_chunking_gives_the_same_data(pieces: list[bytes], cuts: list[int]) 
 @example(length=18, cuts=[22])
 @example(length=19, cuts=[])
 @example(length=19, cuts=[5])
+@example(length=20, cuts=[23])
 def test_the_limit_is_exact_however_the_data_comes(length: int, cuts: list[int]) -> None:
     wire = b"a" * length + b"\r\n"
     intake, _ = take_chunks(cut_at(wire + b".\r\n", cuts), max_bytes=20)
@@ -64,6 +65,11 @@ def test_over_the_budget_nothing_is_kept(before: int, after: int) -> None:
     is_over = before + after + 2 > 30
     assert intake.over == ("budget" if is_over else None)
     assert bool(intake.wire) is not is_over
+
+
+def test_the_end_is_found_in_pieces_though_nothing_is_kept_any_more() -> None:
+    intake, rest = take_chunks([b"a" * 30, b"\r\n.", b"\r\nQUIT\r\n"], max_bytes=20)
+    assert (intake.over, intake.wire, rest) == ("size", b"", b"QUIT\r\n")
 
 
 def test_small_pieces_take_no_more_memory_than_they_are_counted_for() -> None:

@@ -371,6 +371,23 @@ def test_a_message_in_chunks_is_what_was_in_them() -> None:
     assert codes(output) == ["250"] * 6
 
 
+def test_after_a_refused_data_command_comes_another_command() -> None:
+    machine = make_machine()
+    play(machine, [READY])
+    machine.receive(b"DATA\r\n")
+    assert machine.next_event() == events.StartData()
+    machine.answer(Reply(452, "4.3.1 Too much mail in flight"))
+    assert not machine.is_in_message
+    assert play(machine, [b"RSET\r\n"])[0] == [events.Reset()]
+
+
+def test_what_comes_behind_the_end_of_a_session_is_not_answered() -> None:
+    machine = make_machine()
+    found, output = play(machine, [b"QUIT\r\n", READY])
+    assert (found, codes(output)) == ([events.Quit()], ["221"])
+    assert machine.is_over
+
+
 def test_a_chunk_is_over_when_its_last_octet_has_come() -> None:
     machine = make_machine()
     found, output = play(machine, [READY + b"BDAT 20\r\nSubject: x\r\n", b"\r\n123"])

@@ -3,12 +3,12 @@
 import re
 import runpy
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 from msys_track.comparison.fidelity import cases
 from msys_track.comparison.fidelity.watched import Input
+from msys_track.comparison.mail import list_bundled as list_bench_mails
 from msys_track.comparison.utf8 import is_utf8
 
 BUNDLED: Final = {
@@ -45,10 +45,8 @@ def list_bundled() -> Iterator[Input]:
         yield Input("cases, HTML", name, html)
     for name, message in cases.list_messages():
         yield Input("cases, mails", name, message, is_message=True)
-    folder = files("msys_track.comparison") / "mails"
-    for each in sorted(folder.iterdir(), key=lambda file: file.name) if folder.is_dir() else ():
-        if each.name.endswith(".eml"):
-            yield Input("bench mails", each.name, each.read_bytes(), is_message=True)
+    for mail in list_bench_mails():
+        yield Input("bench mails", f"{mail.name}.eml", mail.message, is_message=True)
 
 
 def list_corpus(folder: Path, every: int = 1) -> Iterator[Input]:

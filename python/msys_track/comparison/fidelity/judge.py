@@ -138,11 +138,10 @@ def _cut(message: bytes, leaves: Sequence[Leaf]) -> bytes:
     for leaf in leaves:
         # Behind an empty line, since a short body may occur in a header too.
         blank = message.find(b"\r\n\r\n" + leaf.raw, max(at - 4, 0))
-        start = blank + 4 if blank >= 0 else message.find(leaf.raw, at)
-        if start >= 0:
-            end = start + len(leaf.raw)
-            kept.append(message[at : start if leaf.is_html else end])
-            at = end
+        start = blank + 4 if blank >= 0 else message.index(leaf.raw, at)
+        end = start + len(leaf.raw)
+        kept.append(message[at : start if leaf.is_html else end])
+        at = end
     return b"".join([*kept, message[at:]])
 
 

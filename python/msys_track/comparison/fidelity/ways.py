@@ -15,6 +15,7 @@ from msys_track.comparison.peers import Links, Peer, find_peers
 from msys_track.dispatch.copies import Copy
 from msys_track.dispatch.library import Rewriter
 from msys_track.keys.ring import KeyRing
+from msys_track.reasons import Reason
 
 LINKS: Final = Links(
     click_url=f"{BASE_URL}f/a/".encode() + b"A" * 160,
@@ -120,10 +121,10 @@ class _Ours:
 
     def _list_left(self) -> Sequence[tuple[str | None, str, bytes]]:
         [copy] = self.copies
-        if copy.untracked is not None:
+        if copy.untracked is not None and copy.untracked is not Reason.CORE_FAILURE:
             return [(None, copy.untracked.value, self.message)]
         if copy.plan is None or copy.rendered is None:
-            return []
+            return []  # our core has failed, which excuses nothing
         return [
             (each.target, each.reason, self.message[each.offset : each.offset + each.length])
             for each in (*copy.plan.left_alone, *copy.rendered.left_alone)

@@ -21,10 +21,8 @@ def rewriting(html: bytes, links: Links) -> Callable[[], bytes]:
         for tag in soup.find_all(["a", "area"], href=True):
             if leads_to_http(str(tag["href"])):
                 tag["href"] = link
-        image = BeautifulSoup(pixel, "html.parser").img
         place: Tag = soup.body or soup
-        if image is not None:
-            place.append(image)
+        place.append(BeautifulSoup(pixel, "html.parser"))
         # Without an encoding to come, it leaves the charset that a `meta` names as it is.
         text = soup.decode(eventual_encoding=None)  # type: ignore[arg-type]
         return text.encode("utf-8")

@@ -1,4 +1,4 @@
-"""python-lolhtml: lol_html driven by Python callbacks, and without any handler.
+"""python-lolhtml: lol_html driven by Python callbacks.
 
 It seals nothing: each link becomes the same constant URL. It does not see links in comments.
 """
@@ -53,16 +53,3 @@ def rewriting(html: bytes, links: Links) -> Callable[[], bytes]:
         return b"".join(chunks)
 
     return rewrite
-
-
-def passing(html: bytes) -> Callable[[], bytes]:
-    """Give a call that sends `html` through without a handler."""
-
-    def through() -> bytes:
-        chunks: list[bytes] = []
-        rewriter = HTMLRewriter(cast("Any", chunks.append))
-        rewriter.write(html)
-        rewriter.end()
-        return b"".join(chunks)
-
-    return through

@@ -21,10 +21,8 @@ def rewriting(html: bytes, links: Links) -> Callable[[], bytes]:
         for node in tree.css("a[href], area[href]"):
             if leads_to_http(node.attributes["href"] or ""):
                 node.attrs["href"] = link
-        image = LexborHTMLParser(pixel).css_first("img")
-        place = tree.body or tree.root
-        if place is not None and image is not None:
-            place.insert_child(image)
+        place = tree.body or tree.css("html")[0]
+        place.insert_child(LexborHTMLParser(pixel).css("img")[0])
         text: str = tree.html or ""
         return text.encode("utf-8")
 

@@ -158,7 +158,7 @@ class _Mapping:
                     self.unread.add((*table, *scope.options[near][0]))
             elif item.name not in EVERY_MODULE:
                 self._guards.add(item, table, written)
-                if why := explain_unread(item, table):
+                if why := explain_unread(item):
                     self._add_notice(item.place, _join(scope, item.name), why)
 
     def _read_stanza(self, stanza: Stanza, scope: StanzaKind, outer: KeyPath) -> None:

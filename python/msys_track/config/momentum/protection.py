@@ -32,8 +32,6 @@ _SCOPES: Final = re.compile(r"listen(er)?|peer.*|pathway(_group)?")
 _EVERY_LISTENER: Final[tuple[KeyPath, ...]] = ((), ("listener",))
 
 _OF_DELIVERY: Final = re.compile(r"outbound_.*|only_use_best_mx_for_relay_domains")
-_OF_DELIVERY_EVERYWHERE: Final = ("tls", "tls_verify", "tls_ca")
-"""In the global scope these are about the next hop."""
 # How TLS is spoken, or who spoke it: ours is 1.2 or newer, and drops what came before it.
 _OF_TLS_ITSELF: Final = re.compile(
     r"tls_(?!certificate|key|required|verify(_mode)?$|client_ca).*|tls_client_ca|tlsv13_.*"
@@ -87,9 +85,9 @@ class Rules:
     faults: Sequence[tuple[Listener, str]]
 
 
-def list_asks(item: Item, table: KeyPath) -> Sequence[Ask]:
-    """List what an option or a stanza of a table asks of ports."""
-    ask = _find_ask(item, table)
+def list_asks(item: Item) -> Sequence[Ask]:
+    """List what an option or a stanza asks of ports."""
+    ask = _find_ask(item)
     if item.name == "tls_key":
         return ()
     if ask is None or isinstance(item, Stanza) or item.name == _OPEN_RELAY:
@@ -105,18 +103,16 @@ def list_asks(item: Item, table: KeyPath) -> Sequence[Ask]:
     return ("tls only",) if item.name == "tls" and value == "required" else (ask,)
 
 
-def _find_ask(item: Item, table: KeyPath) -> Ask | None:
+def _find_ask(item: Item) -> Ask | None:
     """Find what an item is about, whatever its value; None if it is not about ports."""
     if any(each.fullmatch(item.name) for each in (_OF_DELIVERY, _OF_TLS_ITSELF, _GRANT)):
         return None
     if item.name == _EXTENSIONS:
         return "login"
-    if not table and item.name in _OF_DELIVERY_EVERYWHERE:
-        return None
     return next((ask for pattern, ask in _ASKS if pattern.fullmatch(item.name)), None)
 
 
-def explain_unread(item: Item, table: KeyPath) -> str | None:
+def explain_unread(item: Item) -> str | None:
     """Say why an option is not read; None if it says who may send to ports, or over what."""
     if _GRANT.fullmatch(item.name):
         return "msys-track relays for clients and users only"
@@ -124,7 +120,7 @@ def explain_unread(item: Item, table: KeyPath) -> str | None:
         return "msys-track asks clients for no certificate"
     if _OF_TLS_ITSELF.fullmatch(item.name):
         return "not an option of msys-track, whose TLS is 1.2 or newer, with the system's ciphers"
-    if _find_ask(item, table) is None or (item.name == _EXTENSIONS and not list_asks(item, table)):
+    if _find_ask(item) is None or (item.name == _EXTENSIONS and not list_asks(item)):
         return "not an option of msys-track"
     return None
 
@@ -142,7 +138,7 @@ class Guards:
         """Record an item of a table, and what is in it."""
         if table and not _SCOPES.fullmatch(str(table[0])):
             return
-        if isinstance(item, Option) or list_asks(item, table):
+        if isinstance(item, Option) or list_asks(item):
             self._found[table, item.name] = Said(table, name, item.place, item)
         elif table or item.name.startswith("peer"):
             for each in item.body:
@@ -154,7 +150,7 @@ class Guards:
         """List what `msys_track` has in its place, and say so."""
         has_networks = ours.get("open_relay") is True or "networks" in ours
         for said in self._found.values():
-            asks = list_asks(said.item, said.table)
+            asks = list_asks(said.item)
             if has_networks and "relay" in asks:
                 yield said, "msys_track { } says who may send"
             elif "login" in asks and said.item.name != _EXTENSIONS:
@@ -423,7 +419,7 @@ class Guards:
 
 
 def _select(found: Iterable[Said], asks: Sequence[Ask]) -> list[Said]:
-    return [each for each in found if not set(asks).isdisjoint(list_asks(each.item, each.table))]
+    return [each for each in found if not set(asks).isdisjoint(list_asks(each.item))]
 
 
 def _offers_auth(ours: Mapping[str, object]) -> bool:

@@ -187,12 +187,10 @@ TOP_LEVEL: Final = (*TOP, *TABLES, *FAMILIES, *NESTED)
 
 
 def known_key(path: KeyPath) -> Key | None:
-    """Find the key that a path from the root down names."""
+    """Find the key that a path from the root down names: one of the top, a table or a scope."""
     *tables, name = path
     if not tables:
         return TOP.get(str(name))
     table = str(tables[0])
-    if table in FAMILIES:
-        return FAMILIES[table].keys.get(str(name))
     keys = SCOPE if table in NESTED else TABLES.get(table, {})
     return keys.get(str(name))

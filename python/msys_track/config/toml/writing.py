@@ -50,9 +50,10 @@ def _lines(path: KeyPath, value: object, comments: Mapping[KeyPath, str]) -> Ite
     written = f"{write_name(str(path[-1]))} = {value_text(value)}"
     comment = comments.get(path)
     is_remarked = any((*path, number) in comments for number in range(_length(value)))
-    if not is_remarked and (len(written) <= _MAX_WIDTH or not _length(value)):
+    is_short = not is_remarked and (len(written) <= _MAX_WIDTH or not _length(value))
+    if is_short or not _is_array(value):
         yield _add_comment(written, comment)
-    elif _is_array(value):
+    else:
         yield _add_comment(f"{write_name(str(path[-1]))} = [", comment)
         for number, each in enumerate(value):
             yield _add_comment(f"    {value_text(each)},", comments.get((*path, number)))

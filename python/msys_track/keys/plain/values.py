@@ -126,7 +126,7 @@ class TrackedUrls:
         if not _is_host_and_port(self.domain):
             raise ValueError(f'tracking domain "{self.domain}" is not host or host:port')
         if self.click_scheme.lower() not in (*_SCHEMES, "same"):
-            raise ValueError(f'click scheme "{self.click_scheme}" is none of http, https, same')
+            raise ValueError(f'scheme "{self.click_scheme}" of clicks is not http, https or same')
         if self.open_scheme.lower() not in _SCHEMES:
             raise ValueError(f'scheme "{self.open_scheme}" is neither http nor https')
 

@@ -19,6 +19,9 @@ class Around:
     """Whether one of those lines came longer than it may be."""
 
 
+NO_LINES: Final = Around(b"", b"", is_too_long=False)
+
+
 def look_around(message: bytes, body: tuple[int, int], start: int, end: int) -> Around:
     """Find the lines that a range of a body stands on."""
     first, last = body

@@ -92,11 +92,8 @@ def is_secure(target: str) -> bool:
 
 
 def leads_to_tracker(target: str, domain: str) -> bool:
-    """Tell whether a target is a tracked URL already."""
-    protocol = _HTTP.match(target)
-    if protocol is None:
-        return False
-    host, slash, path = target[protocol.end() :].partition("/")
+    """Tell whether a target that can be wrapped is a tracked URL already."""
+    host, slash, path = _HTTP.sub("", target, count=1).partition("/")
     is_ours = bool(slash) and lower_ascii(host) == lower_ascii(domain)
     return is_ours and path.startswith(("f/", "q/", "u/"))
 

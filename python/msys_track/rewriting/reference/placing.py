@@ -56,7 +56,7 @@ def find_next_folds(edits: Sequence[Edit]) -> list[Edit]:
     for edit in reversed(edits):
         between = -1 if fold is None else fold - edit.end
         around = edit.around
-        if around is not None and not around.is_too_long and 0 <= between <= len(around.after):
+        if not around.is_too_long and 0 <= between <= len(around.after):
             found.append(replace(edit, to_next_fold=between))
         else:
             found.append(replace(edit, to_next_fold=None))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from msys_track.rewriting.reference.body import Body
-from msys_track.rewriting.reference.lines import Around
+from msys_track.rewriting.reference.lines import NO_LINES, Around
 
 LinkKind: TypeAlias = Literal["click", "amp_click", "link_unsubscribe"]
 LinkWhere: TypeAlias = Literal["html", "outlook", "text", "amp"]
@@ -96,7 +96,7 @@ class Edit:
     end: int
     """Bytes of the part's content; of the message unless the part is in base64."""
     change: Change
-    around: Around | None = None
+    around: Around = NO_LINES
     """Its lines, unless the part is in base64."""
     fold: int | None = None
     """Where a line break may take the place of white space before it."""

@@ -65,8 +65,6 @@ class Decoded:
 
     def _locate_byte(self, at: int) -> tuple[int, int]:
         run = bisect_right(self._starts, at) - 1
-        if run < 0:
-            return self._body, self._body
         start = self._encoded[run] + at - self._starts[run]
         return start, start + self._lengths[run]
 

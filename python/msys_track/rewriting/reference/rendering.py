@@ -209,8 +209,6 @@ class _Copying:
 
     def _edit(self, part: PlannedPart, edit: Edit) -> None:
         around = edit.around
-        if around is None:
-            return
         column = self._splice.measure_column(edit.start)
         try:
             if part.body.form != "verbatim":

@@ -9,6 +9,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from msys_track.smtp.commands import events
@@ -202,7 +203,7 @@ class Machine:
         elif event is StartData:
             if code == START_MAIL_INPUT:
                 self._intake = Intake(self.offer.size, self._open_room())
-                self._read_more = self._read_data
+                self._read_more = partial(self._read_data, self._intake)
         elif event is Received:
             self._without_mail = 0
             state.forget_transaction()
@@ -318,16 +319,14 @@ class Machine:
 
     # What is read in place of a command
 
-    def _read_data(self) -> Event | None:
-        if self._intake is None:
-            return None
+    def _read_data(self, intake: Intake) -> Event | None:
         chunk = self._buffer[self._at :] if self._at else self._buffer
-        end = self._intake.take_data(chunk)
+        end = intake.take_data(chunk)
         if end is None:
             self._at = len(self._buffer)
             return None
         self._at += end
-        return self._finish_message(self._intake, is_stuffed=True)
+        return self._finish_message(intake, is_stuffed=True)
 
     def _begin_chunk(self, chunk: Chunk) -> Event | None:
         self._chunk, self._chunk_left = chunk, chunk.size

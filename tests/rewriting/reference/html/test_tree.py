@@ -55,6 +55,15 @@ def read_namespace(html: str) -> Namespace | None:
         # a template keeps to itself
         "<template><svg></template><x>", "<template><td><svg></td><x>",
         "<template><svg></svg></template><style></style><x>",
+        # a part of a table closes what it can't be in, foreign content too
+        "<template><td><svg><desc><tr></desc><x>", "<template><tr><svg><desc><tbody></desc><x>",
+        "<table><tbody><svg><desc><tfoot></desc><x>", "<table><svg><desc><col></desc><x>",
+        "<table><svg><desc><table></table></desc><x>",
+        # a form stays open that is in a template's form, and what is in a form that ended
+        "<template><form><svg><desc><form></desc><x>", "<svg><desc><form><b></form></desc><x>",
+        "<math><annotation-xml id=a encoding=text/html><x>",
+        # only inside of a `ruby` ends a part of it where the next begins
+        "<svg><desc><rt><rt></rt></desc><x>", "<svg><desc><ruby><desc><rt></desc></desc><x>",
     ],
 )  # fmt: skip
 def test_an_element_is_of_html(html: str) -> None:
@@ -71,6 +80,16 @@ def test_an_element_is_of_html(html: str) -> None:
         "<table><svg><x>", "<svg><td><x>", "<form><svg></form><x>", "<svg></noscript><x>",
         "<svg><desc><title></title></desc><x>", "<svg><desc><![CDATA[</desc>]]></desc><x>",
         "<noscript><svg><x>", "<template><svg><x>", "<svg></template><x>",
+        # what HTML ignores leaves nothing open
+        "<svg><desc><td></desc><x>", "<svg><desc></td></desc><x>", "<svg><desc></h1></desc><x>",
+        "<form><svg><desc><form></desc><x>", "<svg><desc><select><select></desc><x>",
+        # what the next start tag or an end tag closes is open no more
+        "<svg><desc><li><li></li></desc><x>",
+        "<svg><desc><ruby><rb><rt></ruby></desc><x>",
+        "<svg><desc><select><option><optgroup></select></desc><x>",
+        "<svg><desc><form></form></desc><x>", "<svg><desc><form><p></form></desc><x>",
+        "<svg><desc><form><b></form></b></desc><x>",
+        "<svg><desc><div><form><b></form></div></desc><x>",
     ],
 )  # fmt: skip
 def test_an_element_is_of_svg(html: str) -> None:
@@ -107,6 +126,7 @@ def test_what_only_looks_like_an_element_is_text(html: str) -> None:
         "<frameset><style><x>", "<head><title>t</title></head><frameset><textarea><x>",
         "<!doctype html> <frameset></frameset><xmp><x>", "<p></p><frameset><script><x>",
         "<template><col><style><x>", "<template><col><textarea></template><x>",
+        "\0<frameset><style><x>",
     ],
 )  # fmt: skip
 def test_a_tag_that_is_ignored_begins_no_text(html: str) -> None:

@@ -136,9 +136,8 @@ def _read_table() -> dict[str, _Entry]:
         kind, _, name = head.partition("#")[0].strip().partition(" ")
         own: dict[str, list[str]] = {"=": [], ">": [], "<": []}
         for line in lines:
-            if line.strip():
-                mark, *words = line.split()
-                own[mark] += words
+            mark, *words = line.split()
+            own[mark] += words
         characters = [chr(byte) for byte in range(_ASCII)]
         for change in own["<"]:
             byte, _, code_point = change.partition("=")

@@ -83,10 +83,7 @@ _HZ_GB: Final = re.compile(
 
 def _read_hz(source: bytes) -> Iterator[Shifted]:
     at, in_gb = 0, False
-    while at < len(source):
-        found = (_HZ_GB if in_gb else _HZ_ASCII).match(source, at)
-        if found is None:  # each of them takes any byte
-            break
+    while (found := (_HZ_GB if in_gb else _HZ_ASCII).match(source, at)) is not None:
         piece, start, at = found[0], at, found.end()
         match found.lastgroup:
             case "enter" | "leave":

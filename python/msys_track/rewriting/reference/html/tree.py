@@ -105,7 +105,8 @@ class Tree:
         self.namespace = Namespace.HTML
         if self._is_frameset:
             return TextState.RAW if tag.name == b"noframes" else None
-        state = self._start_in_foreign(tag) if self._is_foreign_to(tag.name) else self._start(tag)
+        foreign = self._find_foreign(tag.name)
+        state = self._start(tag) if foreign is None else self._start_in_foreign(tag, foreign)
         self._in_text = state is not None
         self._note_current()
         return state
@@ -132,22 +133,22 @@ class Tree:
 
     # Foreign content (13.2.6.5)
 
-    def _is_foreign_to(self, name: bytes) -> bool:
-        """Whether a start tag goes by the rules for foreign content."""
+    def _find_foreign(self, name: bytes) -> Namespace | None:
+        """Find the namespace by whose rules a start tag goes; None for those of HTML."""
         current = self._open.current
         if current is None or current.namespace is Namespace.HTML or current.holds_html:
-            return False
+            return None
         if is_mathml_text_point(current):
-            return name in elements.MATHML_IN_TEXT
-        return not (name == b"svg" and current == _ANNOTATION)
+            is_foreign = name in elements.MATHML_IN_TEXT
+        else:
+            is_foreign = not (name == b"svg" and current == _ANNOTATION)
+        return current.namespace if is_foreign else None
 
-    def _start_in_foreign(self, tag: Token) -> TextState | None:
-        current = self._open.current
+    def _start_in_foreign(self, tag: Token, namespace: Namespace) -> TextState | None:
         if tag.name in elements.BREAKS_OUT or self._is_breaking_font(tag):
             self._break_out()
             return self._start(tag)
-        if current is not None:
-            self._push_foreign(tag, current.namespace)
+        self._push_foreign(tag, namespace)
         return None
 
     def _is_breaking_font(self, tag: Token) -> bool:
@@ -314,9 +315,17 @@ class Tree:
             if self._close(b"select", Barrier.SCOPE) and name == b"select":
                 return
         elif name in {b"optgroup", b"option"} or name in elements.RUBY:
-            self._close_current(_CLOSED_BY_NEXT)
+            self._close_before(name)
         if name not in elements.VOID:
             self._push(name)
+
+    def _close_before(self, name: bytes) -> None:
+        """Close what ends where an option or a part of a `ruby` begins."""
+        if name not in elements.RUBY:
+            self._close_current(_OPTION)
+        elif self._open.find(b"ruby", Barrier.SCOPE) is not None:
+            kept = frozenset({b"rtc"} if name in {b"rp", b"rt"} else ())
+            self._close_implied(elements.IMPLIED_ENDS - kept)
 
     def _opens_form(self) -> bool:
         """Whether a form is opened here: none is in another, and right in a table none holds."""
@@ -405,9 +414,13 @@ class Tree:
         place = self._open.find(b"form", Barrier.SCOPE) if self._form_is_open else None
         self._form_is_open = False
         if place is not None:
-            while (current := self._open.current) and current.name in elements.IMPLIED_ENDS:
-                self._open.pop()
+            self._close_implied(elements.IMPLIED_ENDS)
             self._open.remove(place)
+
+    def _close_implied(self, names: frozenset[bytes]) -> None:
+        """Generate implied end tags of these names (13.2.6.3)."""
+        while (current := self._open.current) and current.name in names:
+            self._open.pop()
 
     def _close_heading(self) -> None:
         places = (self._open.find(name, Barrier.SCOPE) for name in elements.HEADINGS)
@@ -439,7 +452,7 @@ class Tree:
 _END_TAG_BARRIERS: Final = dict.fromkeys(
     elements.ENDS_WHAT_IS_ABOVE | {b"dd", b"dt", b"form"}, Barrier.SCOPE
 ) | {b"li": Barrier.LIST_ITEM_SCOPE, b"p": Barrier.BUTTON_SCOPE}
-_CLOSED_BY_NEXT: Final = elements.RUBY | {b"option"}
+_OPTION: Final = frozenset({b"option"})
 _IGNORED_IN_BODY: Final = frozenset({b"body", b"frameset", b"head", b"html"})
 _IN_TABLE: Final = frozenset({b"colgroup", b"table", b"tr"}) | elements.SECTIONS
 _TEMPLATE_MODES: Final = (

@@ -39,8 +39,12 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet
 CORE_SOURCES := $(shell find rust -name '*.rs') Cargo.toml Cargo.lock pyproject.toml
+PROFILE := target/profile/core.profdata
+HOST = $(shell rustc --print host-tuple)
 
 say = @printf '==> %s\n'
+install_core = MATURIN_PEP517_ARGS='--profile release --locked $(1)' PATH="$(abspath $(BIN)):$$PATH" \
+	$(PIP) install --no-deps --no-build-isolation --editable .
 installed = $(PIP) install --require-hashes $(1) || { printf '%s\n' \
 	'error: the pinned packages could not be installed; pip said why above.' \
 	'  hint: pip needs a package index that it can reach; its settings: $(BIN)/python -m pip config list' >&2; \
@@ -191,14 +195,14 @@ fidelity: $(STAMPS)/core $(STAMPS)/dev
 	$(say) 'fidelity: mails through us and every peer, judged by Lexbor and email, into docs/fidelity.md'
 	@$(BIN)/python -m msys_track.comparison.fidelity --page docs/fidelity.md $(FIDELITY_ARGS)
 
-bench: $(STAMPS)/core $(STAMPS)/bench
+bench: $(STAMPS)/profiled $(STAMPS)/bench
 	$(say) 'bench: building the Rust passes to compare with'
 	@cargo build --quiet --locked --release --bench html --bench tokens
 	$(say) 'bench: ours and its peers, interleaved; the bars are asserted'
 	@$(BIN)/python -m pytest benches --bars --timeout=900 --benchmark-quiet $(BENCH_ARGS)
 
 # Ratios of one run, never times: what is 15 % slower than at the last release fails.
-bench-check bench-baseline: $(STAMPS)/core $(STAMPS)/bench
+bench-check bench-baseline: $(STAMPS)/profiled $(STAMPS)/bench
 	$(say) '$@: msys-track bench, for a minute'
 	@mkdir -p target && $(BIN)/msys-track bench --json target/bench.json $(BENCH_ARGS)
 	@$(BIN)/python -m benches.ratios target/bench.json $(if $(filter %-baseline,$@),--write)
@@ -226,7 +230,7 @@ soak: $(STAMPS)/core $(STAMPS)/dev
 	@$(BIN)/python -m tests.spool.crashing 500
 
 # The wheels of other systems are built by .github/workflows/wheels.yml, by the same script.
-wheel: $(STAMPS)/release | prerequisites
+wheel: $(PROFILE) $(STAMPS)/release | prerequisites
 	$(say) 'wheel: compiling the core, linked by zig (minutes)'
 	@rm -rf dist && mkdir dist
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/wheel
@@ -304,9 +308,21 @@ $(STAMPS)/bench: requirements/bench.txt $(STAMPS)/venv
 # since `maturin develop` would install dependencies by their ranges.
 $(STAMPS)/core: $(CORE_SOURCES) $(STAMPS)/runtime | prerequisites
 	$(say) 'compiling the core and installing msys-track into .venv (minutes the first time)'
-	@MATURIN_PEP517_ARGS='--profile release --locked' PATH="$(abspath $(BIN)):$$PATH" \
-		$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(call install_core)
 	@touch $@
+
+# What the compiler is told of: the ways through the core that are taken often. Where LLVM's tool for
+# it is missing, that is said, and all goes on without.
+$(PROFILE): $(CORE_SOURCES) scripts/profile-core scripts/train-core $(STAMPS)/runtime | prerequisites
+	$(say) 'profile: compiling a core that counts, and using it (minutes)'
+	@scripts/profile-core $(BIN)/python || [ $$? = 3 ]
+
+# The core as a wheel has it, for benchmarks. It is no other code, so that tests do with the plain one.
+$(STAMPS)/profiled: $(PROFILE) $(STAMPS)/core
+	$(say) 'compiling the core by its profile (minutes)'
+	@[ ! -e $(PROFILE) ] || RUSTFLAGS='-Cprofile-use=$(abspath $(PROFILE))' \
+		CARGO_TARGET_DIR=target/profile/compiled $(call install_core,--target $(HOST))
+	@touch $(STAMPS)/core $@
 
 pictures: build $(STAMPS)/dev
 	$(say) 'pictures: the bench and an explanation, for docs/images'

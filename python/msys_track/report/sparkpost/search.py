@@ -215,7 +215,7 @@ def _narrow(store: Store, wanted: Wanted, cursor: Cursor) -> Iterator[tuple[str,
         for day in _find_days(store):
             keys = [make_message_key(each, day) for each in wanted.messages]
             yield f"INDEXED BY events_message WHERE message_key IN ({_marks(keys)})", keys
-    elif wanted.recipients:
+    else:
         addresses = [each.lower() for each in wanted.recipients]
         where = f"INDEXED BY events_recipient WHERE block = ? AND rcpt_to IN ({_marks(addresses)})"
         for block in range(cursor.newest >> BLOCK_BITS, -1, -1):

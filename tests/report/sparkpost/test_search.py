@@ -283,3 +283,18 @@ def test_a_page_reads_a_bounded_number_of_one_recipient_s_events_and_the_next_go
     wanted = Wanted(recipients=("grün@b.test",), texts={"subject": ("wanted",)})
     found, totals = read_pages(path, wanted, size=10)
     assert (len(found), totals) == (1, [0, 0, 1])
+
+
+@pytest.mark.parametrize("most", [1, 300])
+@pytest.mark.parametrize(("wanted", "filters"), some_of(FILTERS, 3))
+def test_however_few_rows_a_page_may_look_at_all_pages_have_what_a_plain_script_finds(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: Wanted,
+    filters: dict[str, Any],
+    most: int,
+) -> None:
+    for limit in ("_MAX_ROWS", "_MAX_ROWS_READ"):
+        monkeypatch.setattr(f"msys_track.report.sparkpost.search.{limit}", most)
+    found, _ = read_pages(path, wanted, size=7)
+    assert found == newest_first(LINES, **filters)

@@ -73,6 +73,9 @@ EVENTS = st.builds(
         number=st.integers(1, 2**32 - 1),
         part=st.sampled_from(["html", "text", "amp"]),
     ),
+    inferred=st.booleans(),
+    reclassifies=st.none() | st.uuids().map(str),
+    redirected_to=st.none() | st.text(min_size=1),
 )
 
 
@@ -176,6 +179,7 @@ def test_half_a_surrogate_pair_becomes_a_replacement_character() -> None:
         ('{"a": 1, "b": {"c": [true, null]}}', {"a": 1, "b": {"c": [True, None]}}),
         ('{"a": 1.5}', {"a": 1.5}),
         ('{"a": 1e999}', {"a": "1e999"}),
+        ('{"a": 12345678901234567890}', {"a": 12345678901234567890}),
         ('{"a": NaN}', {"a": "NaN"}),
         (None, {}),
         ("", {}),
@@ -332,3 +336,11 @@ def test_a_user_agent_tells_prefetchers_and_image_proxies(
     known = {"is_prefetched": is_prefetched, "is_proxy": is_proxy}
     assert parse_user_agent(user_agent) == known
     assert parse_user_agent(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("address", "domain"),
+    [("Jo@Example.com", "example.com"), ('"a@b"@Example.com', "example.com"), ("postmaster", "")],
+)
+def test_the_domain_of_a_recipient_is_behind_the_last_at_sign(address: str, domain: str) -> None:
+    assert dataclasses.replace(CLICK, raw_rcpt_to=address).recipient_domain == domain

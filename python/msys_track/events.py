@@ -647,7 +647,6 @@ def _format_time(seconds: int | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
-_TYPES: Final = {each.value: each for each in EventType}
 _CLASSES: Final = frozenset(ReaderClass)
 _OPTIONS: Final = (
     "open_tracking", "click_tracking", "initial_pixel", "amp_enabled", "transactional",

@@ -119,3 +119,14 @@ def test_at_a_terminal_the_table_has_no_markdown(page: Path) -> None:
     assert process.returncode == 0
     assert b"page.html: 0.0 kB of HTML, 1 links" in shown
     assert b"|" not in shown
+
+
+def test_peers_that_are_not_installed_are_named(
+    page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "msys_track.comparison.run.list_missing", lambda: ["lxml>=6", "pytracking"]
+    )
+    result = bench(page)
+    assert result.exit_code == 0, result.stderr
+    assert "Peers that are not installed: pip install 'lxml>=6' 'pytracking'" in result.stdout

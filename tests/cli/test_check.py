@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tests.certificates import make_certificate
 from tests.ports import find_free_ports
 from tests.processes import COMMAND, PATIENCE_SECONDS, Ended, Run, Start, environment
 
+from msys_track.cli import main
 from msys_track.keys.file import create
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.testing.mailbox import MailServer
@@ -456,3 +458,10 @@ def test_a_terminal_gets_a_table(installation: Installation) -> None:
     assert f"proxy at 127.0.0.1:{installation.proxy}" in text
     assert "→ start it: msys-track serve" in text
     assert "faults: 3" in text
+
+
+@pytest.mark.parametrize("option", ["--to", "--from"])
+def test_an_address_of_the_probe_is_in_ascii(option: str) -> None:
+    ended = CliRunner().invoke(main, ["check", option, "gr\u00fcn@example.com"])
+    assert ended.exit_code == 2
+    assert "'gr\u00fcn@example.com' is not in ASCII; give another one" in ended.stderr

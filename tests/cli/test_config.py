@@ -340,3 +340,20 @@ def test_import_elsewhere_keeps_a_source_of_keys_that_is_no_file(
     made = tomllib.loads(result.stdout)
     assert made["keys"] == source
     assert made["tracker"]["store"] == str(tmp_path / "events.sqlite")
+
+
+def test_what_is_never_called_in_a_policy_is_told(folder: Path) -> None:
+    (folder / "policy.py").write_text("def core_init(transaction):\n    pass\n")
+    write(folder, good("servers.toml").replace('"policy.lua"', '"policy.py"'))
+    result = run("config", "check")
+    assert result.exit_code == 0, result.stderr
+    assert "ignored: policy.py:1: core_init is never called here\n" in result.stderr
+
+
+@pytest.mark.parametrize("server", ["proxy", "tracker", "report", "serve"])
+def test_without_its_table_nothing_is_started(folder: Path, server: str) -> None:
+    path = write(folder, 'keys = "keys.toml"\n')
+    result = run(server, "--config", str(path))
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+    assert (f"no [{server}]" if server != "serve" else "nothing to start") in result.stderr

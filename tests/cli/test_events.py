@@ -22,11 +22,14 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from click.testing import CliRunner
 from tests.processes import COMMAND, Run, environment, shell
 from tests.sinks.store.events import AT, batch, event_id, line
 
+from msys_track.cli import main
 from msys_track.eventlog.writer import LogWriter
 from msys_track.events import NO_MESSAGE_ID
+from msys_track.keys.file import create
 from msys_track.sinks.dead_letters import DeadLetters
 from msys_track.sinks.store.sink import SqliteSink
 
@@ -479,3 +482,21 @@ def test_an_export_that_does_not_fit_names_its_file(tmp_path: Path, store: Path)
     ended = shell(tmp_path, line)
     assert (ended.code, ended.errors) == (1, "msys-track: out.ndjson: File too large\n")
     assert not list(tmp_path.glob("out.ndjson*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ('keys = "keys.toml"\n', "no [tracker] table: no store; name one with --store"),
+        ("no such key = 7\n", "msys-track.toml:1: "),
+    ],
+)
+def test_a_configuration_that_names_no_store_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, wrong: str
+) -> None:
+    create(tmp_path / "keys.toml")
+    (tmp_path / "msys-track.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    ended = CliRunner().invoke(main, ["events", "list"])
+    assert ended.exit_code == 2
+    assert wrong in ended.stderr

@@ -12,7 +12,10 @@ from tests.proxied import send_mail
 from tests.upstreams import ScriptedUpstream
 
 from msys_track.cli import main
+from msys_track.cli.explanation import format_explanation
+from msys_track.dispatch.explain import ExplainedChanges, Explanation
 from msys_track.keys.file import create
+from msys_track.policy.changes import HeaderChange
 
 GOLDEN = Path(__file__).parent / "golden" / "explain.txt"
 CONFIGURATION = """
@@ -391,3 +394,36 @@ async def test_a_proxy_that_debugs_logs_the_same_record(folder: Path) -> None:
     names = logged.keys() - {"event", "level", "timestamp"}
     assert names == record.keys() - {"configuration", "listen", "peer", "recipients"}
     assert {name: logged[name] for name in names} == {name: record[name] for name in names}
+
+
+def test_what_policy_changes_is_told_for_each_reader_with_what_it_changes_alone() -> None:
+    shown = format_explanation(
+        Explanation(
+            decided=(),
+            copies=(),
+            changes=(
+                ExplainedChanges(
+                    recipients=("jo@reader.example",),
+                    headers=(HeaderChange(name="Subject", value="Hi", how="replace"),),
+                    sender=None,
+                    has_skipped=False,
+                ),
+                ExplainedChanges(
+                    recipients=("al@reader.example",),
+                    headers=(),
+                    sender="bounce@shop.example",
+                    has_skipped=False,
+                ),
+            ),
+        ),
+        width=80,
+    )
+    assert shown[: shown.index("copies")] == [
+        "",
+        "changes by policy",
+        "  for jo@reader.example",
+        "    Subject: 'Hi'",
+        "  for al@reader.example",
+        "    the sender becomes <bounce@shop.example>",
+        "",
+    ]

@@ -1,6 +1,9 @@
 """The page about the command line is what the commands say of themselves."""
 
+import runpy
 from pathlib import Path
+
+import pytest
 
 from msys_track.cli import COMMANDS, reference
 
@@ -23,3 +26,9 @@ def test_every_option_but_help_and_version_has_an_environment_variable() -> None
         for parameter in command.params:
             if parameter.param_type_name == "option":
                 assert str(parameter.envvar).startswith("MSYS_TRACK_"), (name, parameter.name)
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_the_module_writes_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_module("msys_track.cli.reference", run_name="__main__")
+    assert capsys.readouterr().out == PAGE.read_text(encoding="utf-8")

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,26 @@ def test_show_prints_a_mail_or_one_copy_of_it(folder: Path) -> None:
     one = spool(folder, "show", f"{mail.lower()}.2").stdout
     assert f"id: {mail}.2" in one
     assert "jo@example.com" not in one
+
+
+def test_show_prints_json_of_each_copy(folder: Path) -> None:
+    mail = keep(folder)
+    shown = [
+        json.loads(line) for line in spool(folder, "show", mail, "--json").stdout.splitlines()
+    ]
+    assert [each["id"] for each in shown] == [f"{mail}.1", f"{mail}.2"]
+    assert [each.keys() for each in shown] == [each.keys() for each in list_json(folder)]
+
+
+def test_a_copy_that_was_given_up_is_said_to_be_reported(folder: Path) -> None:
+    mail = keep(folder)
+    with closing(
+        sqlite3.connect(folder / "queue" / "queue.sqlite", isolation_level=None)
+    ) as connection:
+        # As it stands in the spool until the report to its sender does.
+        connection.execute("UPDATE copies SET state = 'failed' WHERE number = 1")
+    assert list_json(folder)[0]["state"] == "to be reported"
+    assert "state: to be reported" in spool(folder, "show", f"{mail}.1").stdout
 
 
 def test_show_writes_the_message_byte_for_byte(folder: Path) -> None:

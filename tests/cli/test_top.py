@@ -3,14 +3,24 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+from click.testing import CliRunner
+from tests.cli.terminals import Terminal
 from tests.ports import find_free_ports
 from tests.processes import COMMAND, PATIENCE_SECONDS, Run, Start, environment
+
+from msys_track.cli import main
+from msys_track.metrics import STAGES, Counters, Figures
 
 
 @pytest.fixture
@@ -81,3 +91,75 @@ def test_without_a_proxy_it_says_so(run: Run) -> None:
     ended = run("top", "--once")
     assert (ended.code, ended.output) == (1, b"")
     assert "does not answer: [Errno 111] Connection refused; does the proxy run" in ended.errors
+
+
+class Answers:
+    """Gives each of some figures once; then it has no more."""
+
+    def __init__(self, *figures: Figures) -> None:
+        self.left = [
+            json.dumps({**each.as_json(), "workers": [WORKER]}).encode() for each in figures
+        ]
+
+    def __call__(self, _environ: Mapping[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [self.left.pop(0) if self.left else b"gone"]
+
+
+WORKER = {"pid": 7, "state": "ready", "seconds": 1, "accepted": 1, "sessions": 0}
+
+
+def make_figures(*seconds: float) -> Figures:
+    """Make those of a proxy whose mails took so long in the first stage."""
+    counters = Counters()
+    for each in seconds:
+        counters.add("messages.accepted")
+        counters.observe({STAGES[0]: each})
+    return Figures(dict(counters.snapshot()), {"sessions": 2.0}, dict(counters.times()))
+
+
+@contextmanager
+def serving(config: Path, *figures: Figures) -> Iterator[None]:
+    """Serve figures where a configuration says that they are."""
+
+    class Silent(WSGIRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Say nothing."""
+
+    server = make_server("127.0.0.1", 0, Answers(*figures), handler_class=Silent)
+    text = config.read_text(encoding="utf-8")
+    listen = f'[metrics]\nlisten = "127.0.0.1:{server.server_port}"\n'
+    config.write_text(text + listen, encoding="utf-8")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_json_goes_on_line_by_line_until_the_proxy_is_gone(config: Path) -> None:
+    with serving(config, make_figures(0.1), make_figures(0.1, 0.1, 0.1)):
+        ended = CliRunner().invoke(
+            main, ["top", "--json", "--interval", "0.1", "--config", str(config)]
+        )
+    shown = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [each["counters"]["messages.accepted"] for each in shown] == [1, 3]
+    assert ended.exit_code == 1
+    assert "does not answer: Expecting value" in ended.stderr
+
+
+def test_later_looks_have_rates_and_the_times_since_the_last_one(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal(monkeypatch, "stdout")
+    looks = make_figures(), make_figures(0.002), make_figures(0.002, 0.5)
+    with serving(config, *looks), pytest.raises(SystemExit):
+        main(["top", "--interval", "0.1", "--config", str(config)])
+    rows = [
+        row.split() for row in re.split(r"\r?\n", terminal.read()) if row.startswith(STAGES[0])
+    ]
+    # The first look knows of no mail; the third has the second one's alone.
+    assert [row[1] for row in rows] == ["1.8", "375.0"]

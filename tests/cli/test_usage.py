@@ -88,6 +88,7 @@ def test_a_time_is_one_of_a_clock_or_ago() -> None:
     moment = Moment()
     seven = moment.convert("2026-11-28T20:00:00", None, None)
     assert seven == moment.convert("2026-11-28T21:00:00+01:00", None, None)
+    assert moment.convert(seven, None, None) == seven
     ago = moment.convert("2h", None, None)
     assert abs(datetime.now(UTC).timestamp() - 7_200 - ago) < 60
     with pytest.raises(click.BadParameter, match="or 2h"):

@@ -1,5 +1,7 @@
 """`msys-track webhook`: real commands, a real receiver, and a log as a tracker leaves it."""
 
+# ruff: noqa: ASYNC240 - a test may wait for its own disk
+
 import asyncio
 import json
 from collections.abc import AsyncIterator
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from click.testing import CliRunner, Result
+from tests.cli.terminals import Terminal
 from tests.sinks.webhook.conftest import NOW, Stepping, deliver_all, make_event, write_log
 from tests.sinks.webhook.receiver import Receiver, Request, receiving
 
@@ -162,3 +165,31 @@ async def test_a_replay_that_does_not_say_what_is_refused(
     ended = await run(path, "replay", "shop", *given)
     assert ended.exit_code == 2
     assert "--since" in ended.stderr
+
+
+@pytest.mark.parametrize(("silent_seconds", "is_shown"), [(-1.0, True), (60.0, False)])
+async def test_at_a_terminal_a_long_replay_shows_how_far_it_is(
+    path: Path,
+    log: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    silent_seconds: float,
+    *,
+    is_shown: bool,
+) -> None:
+    await deliver(path, log)
+    terminal = Terminal(monkeypatch, "stderr")
+    monkeypatch.setattr("msys_track.cli.webhook._SILENT_SECONDS", silent_seconds)
+    line = ["webhook", "replay", "shop", "--since", "2023-11-14", "--config", str(path)]
+    await asyncio.to_thread(main.main, line, standalone_mode=False)
+    assert ("6 events" in terminal.read()) is is_shown
+
+
+async def test_without_a_log_of_events_there_is_nothing_to_send_again(
+    path: Path, receiver: Receiver
+) -> None:
+    text = path.read_text().replace('[tracker]\nstore = "events.sqlite"\n', "")
+    path.write_text(text.replace('[events]\nfolder = "log"\n', ""))
+    ended = await run(path, "replay", "shop", "--dead")
+    assert ended.exit_code == 2
+    assert "no event log; write a table [tracker], or folder in [events]" in ended.stderr
+    assert receiver.requests == []

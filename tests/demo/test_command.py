@@ -11,8 +11,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from click.testing import CliRunner
 from tests import processes
 from tests.processes import COMMAND, PATIENCE_SECONDS, Ended, Server, Start
+
+from msys_track.cli import main
+from msys_track.demo.stage import Stage
+from msys_track.testing.sender import Answer
 
 MAIL = b"Subject: x\nContent-Type: text/html\n\n<a href='http://a.example/?x=1'>a</a>\n"
 
@@ -197,3 +202,16 @@ def test_what_is_kept_after_a_failure_ends_with_1_nevertheless(
     demo = start("--keep", command=python(SPOILED))
     demo.line("python3 -c ")
     assert demo.stop(signal.SIGINT).code == 1
+
+
+def test_an_expectation_that_does_not_hold_ends_with_1(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> Answer:
+        return Answer(code=451, text="4.3.0 try again later")
+
+    monkeypatch.setattr(Stage, "send", refuse)
+    done = CliRunner().invoke(main, ["demo", str(folder / "my.eml")])
+    assert done.exit_code == 1
+    assert "answered     451 4.3.0 try again later" in done.stdout
+    assert re.fullmatch(r"\d+ of \d+ expectations failed", done.stdout.splitlines()[-1])

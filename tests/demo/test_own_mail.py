@@ -232,6 +232,23 @@ async def test_a_refusal_without_a_cause_is_noticed(
     assert [each.what for each in ledger.find_failures()] == ["the answer to the mail"]
 
 
+async def test_a_mail_that_arrives_though_it_must_be_refused_is_noticed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = b"X-MSYS-API: no JSON\r\n" + HTML + b"\r\n" + LINK
+    arrival = Arrival(sender="", recipients=("reader@example.net",), message=content)
+
+    async def accepted(*_: object) -> Answer:
+        return Answer(code=250, text="2.0.0 queued")
+
+    monkeypatch.setattr(Stage, "send", accepted)
+    monkeypatch.setattr(Stage, "arrivals", lambda _: [arrival])
+    ledger, page = await show_mail(stage, content)
+    noticed = [each.what for each in ledger.find_failures()]
+    assert {"the answer to the mail", "who received it", f"X-MSYS-API in {OWN}"} <= {*noticed}
+    assert "   tracking " not in page
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

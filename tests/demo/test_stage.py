@@ -8,7 +8,7 @@ import pytest
 from tests.captured_logs import capture_logs
 
 from msys_track.demo.stage import HOST, Stage, open_stage
-from msys_track.errors import SettingsError
+from msys_track.errors import SettingsError, SinkError
 from msys_track.testing.fidelity import split_received
 from msys_track.testing.sink import Arrival
 
@@ -89,5 +89,17 @@ async def test_without_a_folder_it_says_what_it_needs(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(SettingsError, match=r"^demo: needs a folder for temporary files: No such"):
+        async with open_stage():
+            pass
+
+
+async def test_a_store_that_can_t_be_filled_is_told_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise SinkError("events.sqlite: can't be opened: No space left on device")
+
+    monkeypatch.setattr("msys_track.demo.stage.run_recorder", fail)
+    with pytest.raises(SinkError, match="No space left on device"):
         async with open_stage():
             pass

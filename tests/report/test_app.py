@@ -1,5 +1,6 @@
 """What every answer of the report has, and what becomes of errors."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import Message
 from tests.captured_logs import capture_logs
 from tests.report.visitor import make_stranger, make_visitor
 
@@ -121,3 +123,23 @@ def test_the_page_that_one_is_on_is_marked(visitor: TestClient) -> None:
 
     assert '<a href="/campaigns" aria-current="page">' in page
     assert page.count("aria-current") == 1
+
+
+def test_a_server_may_tell_it_of_start_and_end(visitor: TestClient) -> None:
+    with capture_logs() as logs, visitor:
+        assert visitor.get("/m/1").status_code == 200
+    assert [each["event"] for each in logs] == ["report.answered"]
+
+
+def test_a_websocket_gets_no_page(visitor: TestClient) -> None:
+    scope = {"type": "websocket", "path": "/m/1", "headers": [], "query_string": b""}
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(visitor.app(scope, receive, send))  # type: ignore[arg-type]
+    assert all(each["type"] == "websocket.close" for each in sent)

@@ -177,3 +177,22 @@ def test_colours_grow_with_the_share() -> None:
     place = clickmap.Place(link=link, clicks=0, share=0.0)
     shares = (0.0, 0.05, 0.2, 0.4, 0.9)
     assert len({replace(place, share=share).colour for share in shares}) == len(shares)
+
+
+def test_a_mail_of_text_alone_is_shown_as_text(tmp_path: Path) -> None:
+    links = (KeptLink(part="text", number=1, name="", target="https://shop.example/"),)
+    mail = KeptMail(
+        campaign="Plain", shape=name_shape(links), kept_at=AT, subject="Hi", html="",
+        text="<b>Hello</b>", links=links,
+    )  # fmt: skip
+    save_mail(tmp_path / "kept-mail", mail)
+
+    async def fill() -> None:
+        async with SqliteSink(tmp_path / "events.sqlite") as sink:
+            await sink.write(batch(line(campaign_id="Plain")))
+
+    asyncio.run(fill())
+    query = f"name=Plain&from=2023-11-14&to=2023-11-14&shape={mail.shape}"
+    answer = visit(tmp_path).get(f"/campaign/clicks/frame?{query}")
+    assert answer.status_code == 200
+    assert "<pre>&lt;b&gt;Hello&lt;/b&gt;</pre>" in answer.text

@@ -309,3 +309,33 @@ def test_nobody_logs_in_where_there_are_no_users() -> None:
     client = make_stranger(STORE, PAGES, users=make_users("other"))
 
     assert log_in(client).status_code == 403
+
+
+def test_a_stranger_may_send_nothing_to_a_page(stranger: TestClient) -> None:
+    assert stranger.post("/campaign").status_code == 403
+
+
+def test_who_is_logged_out_already_may_log_out_again(stranger: TestClient) -> None:
+    answer = stranger.post("/logout", data={"token": "x"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+def test_sessions_that_are_over_make_room_at_the_next_login() -> None:
+    clock, users = Clock(), make_users()
+    door = Door(users, session_hours=1, idle_minutes=10, now=clock)
+    user = users.find("shop")
+    assert user is not None
+    door.sessions.begin(user)
+    clock.seconds += 3_601
+    door.sessions.begin(user)
+    assert len(door.sessions) == 1
+
+
+def test_of_many_places_where_users_logged_in_the_first_is_forgotten() -> None:
+    door = Door(make_users(), session_hours=1, idle_minutes=1, now=Clock())
+    for number in range(1_001):
+        door.note_known("shop", f"192.0.{number // 250}.{number % 250}")
+    for number in range(5):
+        assert door.may_try("shop", f"198.51.100.{number}")
+    assert not door.may_try("shop", "192.0.0.0")
+    assert door.may_try("shop", "192.0.0.1")

@@ -143,6 +143,14 @@ asyncio.run(main())
     assert done.stdout == b"{}\n{1}\n{2}\n"
 
 
+async def test_standard_output_that_is_closed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)  # as Python has it then
+    sink = FileSink("out", FileSettings())
+    with pytest.raises(SinkError, match="standard output is closed: open it, or give the file"):
+        await sink.open()
+    await sink.close()
+
+
 async def test_a_full_disk_delays_and_leaves_no_half_line(tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", 64 << 10) as disk:
         ballast = disk / "ballast"

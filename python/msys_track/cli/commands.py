@@ -56,7 +56,7 @@ class Command(click.Command):
         examples: Lines for a shell, each of which runs as it stands; a test runs them.
     """
 
-    def __init__(self, *arguments: Any, examples: Sequence[str] = (), **settings: Any) -> None:
+    def __init__(self, *arguments: Any, examples: Sequence[str], **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.examples = examples
 
@@ -80,7 +80,7 @@ class Commands(click.Group):
         self,
         *arguments: Any,
         entries: Mapping[str, Entry] | None = None,
-        examples: Sequence[str] = (),
+        examples: Sequence[str],
         **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
@@ -151,7 +151,6 @@ class Commands(click.Group):
 
 def _write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> None:
     """Write each on a line of its own, never wrapped, as people copy them."""
-    if examples:
-        with formatter.section("Examples"):
-            for line in "\n".join(examples).splitlines():
-                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+    with formatter.section("Examples"):
+        for line in "\n".join(examples).splitlines():
+            formatter.write(f"{'':{formatter.current_indent}}{line}\n")

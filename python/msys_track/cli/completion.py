@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 from msys_track.cli import parameters
 from msys_track.cli.commands import Command
@@ -14,6 +14,7 @@ from msys_track.errors import describe_os_error
 
 _NAME: Final = "msys-track"
 _VARIABLE: Final = "_MSYS_TRACK_COMPLETE"
+_CLASSES: Final = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 # Where each shell looks by itself, but for zsh: below XDG's folder, and what is left to do.
 _PLACES: Final = {
     "bash": ("XDG_DATA_HOME", ".local/share", f"bash-completion/completions/{_NAME}"),
@@ -44,10 +45,8 @@ _NEXT_STEPS: Final = {
 @click.pass_context
 def completion(context: click.Context, *, shell: str, install: bool) -> None:
     """Print what a shell needs to complete commands and options at Tab, or install it."""
-    found = get_completion_class(shell)
-    if found is None:  # click knows all three
-        raise CommandError(f"msys-track completion: {shell} is not supported")
-    script = found(context.find_root().command, {}, _NAME, _VARIABLE).source()
+    root = context.find_root().command
+    script = _CLASSES[shell](root, {}, _NAME, _VARIABLE).source()
     if not install:
         click.echo(script, nl=False)
         return

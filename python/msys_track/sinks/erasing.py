@@ -63,13 +63,14 @@ def erase_recipient(address: str, places: Places, note: Callable[[int], None]) -
     """
     recipient = Recipient(address)
     for look in range(_LOOKS):
+        if look:
+            time.sleep(_PAUSE_SECONDS)
         found = 0
         for each in _erase_once(address, recipient, places, note):
             found += each.events
             yield each
-        if not found or look == _LOOKS - 1:
+        if not found:
             return
-        time.sleep(_PAUSE_SECONDS)
 
 
 def _erase_once(

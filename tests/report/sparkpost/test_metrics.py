@@ -139,6 +139,20 @@ def test_filters_of_campaigns_and_domains_go_together(served: Served, grouping: 
     assert {name: sum(each[name] for each in results) for name in expected} == expected
 
 
+def test_campaigns_of_one_domain_are_what_a_script_counts(served: Served) -> None:
+    results = served.results(f"{SUMMARY}/campaign", **window(), metrics=NAMES, domains="b.test")
+    assert results
+    for result in results:
+        campaign = result.pop("campaign_id")
+        assert result == count_all(
+            lambda fields, campaign=campaign: (  # type: ignore[misc]
+                fields.get("campaign_id", "") == campaign
+                and fields["recipient_domain"] == "b.test"
+                and within()(fields)
+            )
+        )
+
+
 def test_links_are_what_a_script_counts(served: Served) -> None:
     results = served.results(f"{SUMMARY}/link-name", **window(), metrics="count_clicked")
     expected = {

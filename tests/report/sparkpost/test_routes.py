@@ -130,6 +130,28 @@ def test_who_asks_too_often_waits(tmp_path: Path) -> None:
     gate.admit(key, Scope.EVENTS, 101.0)
 
 
+def test_of_many_keys_those_that_did_not_ask_for_long_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msys_track.report.sparkpost.routes._MAX_KEYS", 1)
+    keys = tmp_path / "api-keys.toml"
+    key, other = make_api_key(keys, "one", Scope), make_api_key(keys, "other", Scope)
+    gate = Gate(keys)
+    for _ in range(REQUESTS_AT_ONCE):
+        gate.admit(key, Scope.EVENTS, 100.0)
+    gate.admit(other, Scope.EVENTS, 100.0)
+    gate.admit(key, Scope.EVENTS, 100.0)
+
+
+def test_where_too_many_requests_wait_another_is_told_to_come_back(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msys_track.report.sparkpost.routes._MAX_WAITING", 0)
+    status, answer = served.get(EVENTS)
+    assert status == 503
+    assert answer["errors"][0]["description"] == "too many requests wait"
+
+
 def test_all_events_come_in_pages_that_links_lead_through(served: Served) -> None:
     found = []
     target = f"{EVENTS}?from={ALL['from']}&to={ALL['to']}&per_page=100"
@@ -221,6 +243,15 @@ def test_the_earlier_address_answers_pages_by_number(served: Served) -> None:
         found = served.results(EARLIER, **query, page=page)
         assert [each["event_id"] for each in found] == expected[(page - 1) * 7 : page * 7]
     assert served.results(EARLIER, **query, page=100) == []
+
+
+def test_a_page_that_is_too_far_to_count_to_is_refused(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msys_track.report.sparkpost.events._MAX_STEPS", 1)
+    status, answer = served.get(EARLIER, **ALL, per_page=10, page=2)
+    assert status == 400
+    assert answer["errors"][0]["message"] == "Search is too wide"
 
 
 def test_the_earlier_address_has_another_sign_for_any_text(served: Served) -> None:

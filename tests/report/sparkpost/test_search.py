@@ -253,3 +253,48 @@ def test_a_campaign_s_few_events_among_many_come_in_full_pages(
     found, totals = read_pages(path, wanted, size=333)
     assert found == newest_first([each for each in lines if b'"Rare"' in each])
     assert set(totals) == {1_500}
+
+
+@pytest.mark.parametrize("minutes", [1, 58])
+def test_less_than_an_hour_is_counted_too(path: Path, minutes: int) -> None:
+    since = MIDNIGHT + DAY // 2 + 30
+    found, totals = read_pages(path, Wanted(), size=5, since=since, until=since + 60 * minutes)
+    assert found == newest_first(LINES, since=since, until=since + 60 * minutes)
+    assert set(totals) == {len(found)}
+
+
+def test_where_an_hour_has_too_many_events_to_count_the_total_grows_from_page_to_page(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msys_track.report.sparkpost.search._MAX_EDGE_ROWS", 0)
+    since = AT + 10
+    found, totals = read_pages(path, Wanted(), size=50, since=since)
+    assert found == newest_first(LINES, since=since)
+    assert totals == sorted(totals)
+    assert totals[-1] == len(found)
+
+
+def test_a_page_reads_a_bounded_number_of_one_recipient_s_events_and_the_next_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msys_track.report.sparkpost.search._MAX_ROWS_READ", 500)
+    path = tmp_path / "events.sqlite"
+    store_events(path, [line(at=AT + n, subject="x" if n else "wanted") for n in range(1_100)])
+    wanted = Wanted(recipients=("grün@b.test",), texts={"subject": ("wanted",)})
+    found, totals = read_pages(path, wanted, size=10)
+    assert (len(found), totals) == (1, [0, 0, 1])
+
+
+@pytest.mark.parametrize("most", [1, 300])
+@pytest.mark.parametrize(("wanted", "filters"), some_of(FILTERS, 3))
+def test_however_few_rows_a_page_may_look_at_all_pages_have_what_a_plain_script_finds(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: Wanted,
+    filters: dict[str, Any],
+    most: int,
+) -> None:
+    for limit in ("_MAX_ROWS", "_MAX_ROWS_READ"):
+        monkeypatch.setattr(f"msys_track.report.sparkpost.search.{limit}", most)
+    found, _ = read_pages(path, wanted, size=7)
+    assert found == newest_first(LINES, **filters)

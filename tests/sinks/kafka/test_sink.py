@@ -104,6 +104,26 @@ def test_a_cluster_that_is_away_is_told_and_the_events_are_kept(make_sink: MakeS
         write(sink, EventBatch(make_lines(0, 3), 1))
 
 
+def test_events_that_the_producer_has_no_room_for_are_told_and_sent_later(
+    cluster: Cluster, make_sink: MakeSink
+) -> None:
+    (port,) = find_free_ports(1)
+    options = {"queue.buffering.max.messages": 2}
+    away = make_sink(f"127.0.0.1:{port}", options=options, timeout_seconds=60.0)
+    with pytest.raises(SinkError, match=r"topic t: .*Queue full"):
+        write(away, EventBatch(make_lines(0, 5), 1))
+
+    async def run() -> None:
+        sink = make_sink(cluster.servers, options=options)
+        await sink.open()
+        with pytest.raises(SinkError, match=r"topic t: .*Queue full"):
+            await sink.write(EventBatch(make_lines(0, 5_000), 1))
+        await sink.write(EventBatch(make_lines(0, 2), 1))  # it returns when brokers have them
+        await sink.close()
+
+    asyncio.run(run())
+
+
 def test_a_batch_that_is_tried_again_is_sent_once_even_if_it_grew(
     cluster: Cluster, make_sink: MakeSink
 ) -> None:

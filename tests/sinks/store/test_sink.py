@@ -15,10 +15,13 @@ from typing import Any
 
 import pytest
 from tests.sinks.store.events import AT, HOUR, batch, event_id, line
+from tests.waiting import until
 
 from msys_track.errors import SinkError
 from msys_track.events import NO_MESSAGE_ID
+from msys_track.sinks.delivery import EventBatch
 from msys_track.sinks.store.counting import Grouping, count_new
+from msys_track.sinks.store.erasing import erase_in_store
 from msys_track.sinks.store.reading import Filter, open_store
 from msys_track.sinks.store.sink import SqliteSink
 
@@ -135,6 +138,8 @@ async def test_a_line_that_is_no_event_known_here_is_kept_as_it_stands(path: Pat
         b'{"msys":{}}x',
         b"no JSON",
         b"[1,2]",
+        b'{"msys":{"track_event":{"type":"open","event_id":"%s"}}}' % (b"-" * 36),
+        b'{"msys":{"track_event":{"type":"open","event_id":"%s"}}}' % (b"z" * 36),
     )
     async with SqliteSink(path) as sink:
         await sink.write(batch(*strange))
@@ -251,6 +256,33 @@ async def test_a_later_verdict_on_mail_without_ids_changes_no_unique_counts(path
     assert read_uniques(path) == []
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"class": "scanner", "reclassifies": "0195f7a0-0000-7000-8000-000000000000"},
+        {"class": 7, "reclassifies": 7},
+        {},
+    ],
+    ids=["not-stored", "damaged", "empty"],
+)
+async def test_a_later_verdict_on_what_is_not_there_moves_nothing(
+    path: Path, own: dict[str, Any]
+) -> None:
+    async with SqliteSink(path) as sink:
+        await sink.write(batch(line(), line("reclassified", class_=None, own=own)))
+    assert read_counts(path)[0] == ("Summer Sale", HOUR, "click", "human", 1)
+    assert read_uniques(path) == [(HOUR, "click", "people", 1, 1)]
+
+
+async def test_more_events_than_a_page_or_a_step_are_read_and_erased(path: Path) -> None:
+    others = line(campaign_id="Winter Sale", rcpt_to="b@b.test")
+    async with SqliteSink(path) as sink:
+        await sink.write(batch(*LINES, others))
+        assert read(path, Filter(campaign="Summer Sale")) == list(LINES)
+        assert erase_in_store(path, "GRÜN@b.test") == len(LINES)
+    assert read(path) == [others]
+
+
 async def test_what_a_message_did_before_is_known(path: Path) -> None:
     own = {"target_link_position": {"part": "html", "number": 3}}
     sink = SqliteSink(path)
@@ -336,6 +368,49 @@ async def test_waiting_for_a_lock_does_not_stop_the_event_loop(path: Path) -> No
             other.execute("ROLLBACK")
         async with asyncio.timeout(30):
             await writing
+    assert read(path) == list(LINES[:2])
+
+
+async def test_what_was_written_is_copied_into_the_file_while_the_sink_is_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A log of 32 MiB would take a test too long.
+    monkeypatch.setattr("msys_track.sinks.store.sink.CHECKPOINT_BYTES", 1 << 16)
+    long = [line(rcpt_meta={"note": "x" * 100_000}) for _ in range(4)]
+    async with SqliteSink(path) as sink:
+        await sink.write(batch(long[0]))
+        await until(lambda: count_in_file_alone(path) == 1)
+        erase_in_store(path, "grün@b.test")  # it empties the write-ahead log too
+        await sink.write(batch(LINES[0], first=2))
+        await until(lambda: count_in_file_alone(path) == 1)
+        await sink.write(batch(long[1], first=3))
+        await until(lambda: count_in_file_alone(path) == 2)
+        for first, each in enumerate(long[2:], start=4):
+            await sink.write(batch(each, first=first))
+    assert read(path) == [LINES[0], *long[1:]]
+
+
+def count_in_file_alone(path: Path) -> int:
+    """Count the events that stand in the file without its write-ahead log; -1: it is written."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:
+            return int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
+    except sqlite3.Error:
+        return -1
+
+
+async def test_a_store_that_is_moved_away_during_a_write_gets_the_batch_again(path: Path) -> None:
+    class MovingLines(tuple[bytes, ...]):
+        __slots__ = ()
+
+        def __iter__(self) -> Iterator[bytes]:
+            path.rename(path.with_name("old.sqlite"))
+            return super().__iter__()
+
+    async with SqliteSink(path) as sink:
+        with pytest.raises(SinkError, match="was moved away while events were written"):
+            await sink.write(EventBatch(MovingLines(LINES[:2]), 1))
+        await sink.write(batch(*LINES[:2]))
     assert read(path) == list(LINES[:2])
 
 

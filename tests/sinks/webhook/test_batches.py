@@ -22,6 +22,7 @@ from tests.sinks.webhook.conftest import (
 from tests.sinks.webhook.receiver import Receiver, Request, receiving
 from tests.waiting import until
 
+from msys_track.eventlog.position import PositionFile
 from msys_track.events import EventType
 from msys_track.sinks.dead_letters import DeadLetters
 
@@ -83,6 +84,15 @@ async def test_only_the_types_that_are_wanted_are_sent(tmp_path: Path, receiver:
     count = len(receiver.requests)
     await deliver_all(tmp_path, make_settings(receiver.url, types=wanted, max_events=4))
     assert len(receiver.requests) == count
+
+
+async def test_where_no_event_is_wanted_nothing_is_sent(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    write_log(tmp_path, EVENTS[:3])
+    await deliver_all(tmp_path, make_settings(receiver.url, types=("list_unsubscribe",)))
+    assert receiver.requests == []
+    assert PositionFile(tmp_path / "positions" / "webhook.shop.json").load().sequence == 4
 
 
 async def test_every_success_status_takes_a_batch_and_nothing_else_does(

@@ -37,8 +37,8 @@ async def post(settings: WebhookSettings, times: int = 1) -> list[Answer]:
 
 
 def private_file(folder: Path, content: str) -> Path:
-    file = folder / "secret"
-    file.write_text(content, "utf-8")
+    file = folder / f"secret-{len(list(folder.iterdir()))}"
+    file.write_bytes(content.encode("utf-8", "surrogateescape"))
     file.chmod(0o600)
     return file
 
@@ -138,6 +138,8 @@ def test_a_secret_that_cannot_be_used_is_named_and_not_shown(tmp_path: Path) -> 
         ({"signing_secret": private_file(tmp_path, "whsec_c2hvcnQ=")}, "signing_secret: not a"),
         ({"auth_token": private_file(tmp_path, "two\nlines-of-it")}, "auth_token: "),
         ({"auth_token": tmp_path / "missing"}, "auth_token: "),
+        ({"auth_token": private_file(tmp_path, "\r\n")}, "auth_token: .*: is empty"),
+        ({"auth_token": private_file(tmp_path, "lines-of-it\udcff")}, "auth_token: .*not UTF-8"),
         ({"custom_headers": {"X": "env:NO_SUCH"}}, "custom_headers: X: env:NO_SUCH"),
         ({"custom_headers": {"X": "env:"}}, "custom_headers: X: env: not followed"),
         ({"tls_ca_file": tmp_path / "missing.pem"}, "tls_ca_file: "),

@@ -96,14 +96,14 @@ def test_dead_letters_outlast_a_line_that_was_cut_off(tmp_path: Path) -> None:
     letters = DeadLetters(tmp_path, "webhook.shop")
     letters.append("a", [make_event(1), make_event(2)], **LETTER)  # type: ignore[arg-type]
     with letters.path.open("ab") as file:
-        file.write(b'{"batch_id": "cut')
+        file.write(b'\n[]\n{"events": 1}\n{"batch_id": "cut')
     letters.append("b", [make_event(3)], **LETTER)  # type: ignore[arg-type]
     letters.append("a", [make_event(1), make_event(2)], **LETTER)  # type: ignore[arg-type]
     assert [each.batch_id for each in letters.read()] == ["a", "b"]
     assert next(letters.read()).events == (make_event(1), make_event(2))
     assert letters.count() == (2, 3)
     assert letters.path.stat().st_mode & 0o777 == 0o600
-    for line in letters.path.read_bytes().splitlines()[2:]:
+    for line in letters.path.read_bytes().splitlines()[-2:]:
         assert json.loads(line)["events"]
 
 

@@ -1,6 +1,7 @@
 """Where a webhook may not lead: private addresses, at configuration and at delivery; bad TLS."""
 
 import asyncio
+import socket
 import ssl
 import time
 from pathlib import Path
@@ -79,6 +80,13 @@ async def test_a_name_that_leads_to_a_private_address_is_not_connected_to(
     answer = await post_once(WebhookSettings(url=f"http://{name}:{port}"))
     assert "which is not on the public internet" in answer.error
     assert receiver.requests == []
+
+
+async def test_a_public_address_may_be_connected_to() -> None:
+    resolver = GuardedResolver()
+    (found,) = await resolver.resolve("1.1.1.1", 443, socket.AF_INET)
+    await resolver.close()
+    assert (found["host"], found["port"]) == ("1.1.1.1", 443)
 
 
 async def test_a_private_address_is_not_connected_to_even_where_configuration_missed_it(

@@ -81,7 +81,5 @@ def OPTIONS(command: _Command) -> _Command:  # noqa: N802 - used as the constant
 
 def find_place(store: Path | None, config_file: Path | None) -> Place:
     """Return where the events are, from the options of a command and of the group above it."""
-    above = click.get_current_context().obj
-    if not isinstance(above, Place):
-        return Place(store, config_file)
+    above: Place = click.get_current_context().obj  # the group has put it there
     return Place(store or above.store, config_file or above.config_file)

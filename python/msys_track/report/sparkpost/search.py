@@ -215,7 +215,7 @@ def _narrow(store: Store, wanted: Wanted, cursor: Cursor) -> Iterator[tuple[str,
         for day in _find_days(store):
             keys = [make_message_key(each, day) for each in wanted.messages]
             yield f"INDEXED BY events_message WHERE message_key IN ({_marks(keys)})", keys
-    elif wanted.recipients:
+    else:
         addresses = [each.lower() for each in wanted.recipients]
         where = f"INDEXED BY events_recipient WHERE block = ? AND rcpt_to IN ({_marks(addresses)})"
         for block in range(cursor.newest >> BLOCK_BITS, -1, -1):
@@ -273,10 +273,10 @@ def _scan(store: Store, wanted: Wanted, cursor: Cursor, size: int) -> _Rows:
     left = max(_MAX_ROWS_READ if wanted.texts else _MAX_ROWS, size)
     rows: list[dict[str, Any]] = []
     for span in _find_spans(store, wanted, cursor):
-        if left <= 0:
-            return rows, False, (cursor.at, cursor.sequence)
         at, sequence = min((cursor.at, cursor.sequence), (span.until, 0))
         cursor = replace(cursor, at=at, sequence=sequence)
+        if left <= 0:
+            return rows, False, (at, sequence)
         read = _read_few if span.is_sparse else _read_slices
         found, is_done, (at, sequence), cost = read(
             store, wanted, cursor, span, size=size - len(rows), budget=left
@@ -396,7 +396,8 @@ def _find_spans(store: Store, wanted: Wanted, cursor: Cursor) -> Iterable[_Span]
 
     A rare type or campaign is not searched for in hours that never had it.
     """
-    since, until = cursor.since, min(cursor.until, cursor.at + 1)
+    # Before the first row of a second nothing of it is left: its hour was looked through.
+    since, until = cursor.since, min(cursor.until, cursor.at + (cursor.sequence > 0))
     if not (wanted.types or wanted.campaigns):
         return [_Span(since=since, until=until)]
     condition, values = _condition_of_counts(wanted)

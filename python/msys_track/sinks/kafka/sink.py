@@ -86,8 +86,7 @@ class KafkaSink:
 
     async def open(self) -> None:
         """Start the producer; it connects when there are events."""
-        if self._producer is None:
-            self._producer = self._make_producer()
+        self._producer = self._make_producer()
 
     async def write(self, batch: EventBatch) -> None:
         """Return when all replicas that are in sync have the events (`acks=all`).

@@ -160,8 +160,6 @@ def _move(changes: Changes, first: First, change: int, groups: Sequence[Group]) 
 
 def _read_groups(connection: sqlite3.Connection, sequence: int) -> Sequence[Group]:
     fields = _read_event(connection, sequence)
-    if not fields:
-        return _ONLY_MAIL
     found = find_link(fields)
     return (*find_groups(fields), *(() if found is None else ((LINK, found[0]),)))
 

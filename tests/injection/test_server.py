@@ -7,17 +7,21 @@ import smtplib
 import socket
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from pathlib import Path
 from typing import cast
 
 import pytest
 from tests import oracle
 from tests.captured_logs import capture_logs
+from tests.certificates import make_certificate
 from tests.injection.conftest import ACCEPTED, MESSAGE, TRACKING, Connect, Harness, Start
+from tests.ports import find_free_ports
 from tests.smtp_client import Client
 from tests.upstreams import Answer, ScriptedUpstream, say, stock_aiosmtpd
 from tests.waiting import until
 
 from msys_track.errors import SettingsError
+from msys_track.injection.access.settings import AccessSettings
 from msys_track.keys.ring import KeyRing
 from msys_track.smtp.address import Address
 from msys_track.testing.fidelity import split_received
@@ -269,6 +273,21 @@ async def test_an_ipv6_address_is_listened_on(start: Start) -> None:
 async def test_a_port_that_is_taken_is_an_error(harness: Harness, start: Start) -> None:
     with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
         await start(listen_port=harness.proxy.port)
+
+
+async def test_where_one_address_is_taken_none_stays_bound(
+    harness: Harness, start: Start, tmp_path: Path
+) -> None:
+    made = make_certificate(tmp_path)
+    (port,) = find_free_ports(1)
+    rules = AccessSettings(
+        listen_tls=(Address("127.0.0.1", harness.proxy.port),),
+        tls_certificate=made.certificate,
+        tls_key=made.key,
+    )
+    with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
+        await start(listen_port=port, access=rules)
+    assert (await start(listen_port=port)).proxy.port == port
 
 
 async def test_links_of_many_sessions_are_never_mixed_up(start: Start, keys: KeyRing) -> None:

@@ -662,7 +662,7 @@ async def test_a_client_that_leaves_while_its_large_mail_is_judged_stops_it(
 FOR_ONE = """
 def validate_data_spool_each_rcpt(transaction):
     if transaction.recipient == "c@example.com":
-        transaction.contexts.message.set("smtpapi_campaign_id", "hers")
+        transaction.set_sender("hers@example.com")
 """
 
 

@@ -288,6 +288,16 @@ async def test_copies_need_no_more_room_than_their_message_has(start: Start) -> 
     assert tracked.proxy.in_flight_bytes == 0
 
 
+async def test_copies_that_are_smaller_than_their_message_give_back_no_room(
+    connect: Connect,
+) -> None:
+    harness, client = await connect(options=TRACKING)
+    header = b'X-MSYS-API: {"metadata": {}' + b" " * 5_000 + b"}\r\n"
+    assert await client.deliver(header + HTML_WIRE, *THREE) == ALL_THREE
+    assert all(len(each.wire) < len(header) for each in harness.upstream.taken)
+    assert harness.proxy.in_flight_bytes == 0
+
+
 async def test_with_tracking_on_each_recipient_has_links_of_its_own(
     connect: Connect, keys: KeyRing
 ) -> None:

@@ -181,6 +181,27 @@ async def test_a_mail_of_which_only_sums_may_be_kept_has_no_reader(
     assert {"rcpt_meta", "transmission_id"}.isdisjoint(event)
 
 
+async def test_a_mail_that_policy_lets_pass_as_it_is_has_no_options(
+    start: Start, hits: HitLog, tmp_path: Path, keys: KeyRing
+) -> None:
+    file = tmp_path / "policy.py"
+    file.write_text(
+        "def validate_rcptto(transaction):\n"
+        "    transaction.contexts.message.set('__bypass_smtpapi', 'true')\n"
+    )
+    policy = load_policy(PolicySettings(files=(file,)))
+    assert policy is not None
+    events, _ = make_events(hits)
+    harness = await start(
+        rewriter=Dispatcher(keys=keys, policy=Guard(policy)), serve_with={"events": events}
+    )
+    client = await harness.client()
+    await client.deliver(MAIL, "ann@reader.test")
+    (event,) = read_events(hits, tmp_path)
+    assert (event["type"], event["rcpt_to"]) == ("injection", "ann@reader.test")
+    assert {"open_tracking", "campaign_id", "customer_id"}.isdisjoint(event)
+
+
 async def test_a_subject_that_can_t_be_decoded_is_told_as_it_stands(
     start: Start, hits: HitLog, tmp_path: Path
 ) -> None:

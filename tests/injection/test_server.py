@@ -8,7 +8,7 @@ import socket
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
 import pytest
 from tests import oracle
@@ -21,6 +21,7 @@ from tests.upstreams import Answer, ScriptedUpstream, say, stock_aiosmtpd
 from tests.waiting import until
 
 from msys_track.errors import SettingsError
+from msys_track.injection.access.access import Access
 from msys_track.injection.access.settings import AccessSettings
 from msys_track.keys.ring import KeyRing
 from msys_track.smtp.address import Address
@@ -351,3 +352,24 @@ async def test_the_time_of_injection_is_that_of_the_clock(connect: Connect, keys
     ((_, link),) = oracle.difference(html, harness.upstream.taken[0].wire).links
     claims = keys.open(link.removeprefix("http://click.example.com"))
     assert claims.engagement.injected_at == int(moment.timestamp())
+
+
+async def test_a_defect_of_ours_ends_one_session_and_no_other(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise RuntimeError("a defect")
+
+    internal = "421 4.3.0 Internal error of the tracking proxy"
+    with monkeypatch.context() as patch:
+        patch.setattr(Access, "admit", fail)
+        turned_away = await harness.client()
+        assert turned_away.greeting == internal
+        assert await turned_away.rest() == ""
+    with monkeypatch.context() as patch:
+        patch.setattr("msys_track.injection.transaction.open_message", fail)
+        client = await harness.client()
+        assert await client.deliver(MESSAGE) == internal
+        assert await client.rest() == ""
+    assert harness.counts["sessions.failed"] == 2
+    assert await (await harness.client()).deliver(MESSAGE) == ACCEPTED

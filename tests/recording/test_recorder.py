@@ -395,6 +395,29 @@ def test_a_sink_with_a_damaged_position_harms_no_other(tmp_path: Path) -> None:
     assert (len(broken.lines), len(good.lines)) == (0, 3)
 
 
+class DefectiveSink(ListSink):
+    """Has a defect that shows in its first batches."""
+
+    async def write(self, batch: EventBatch) -> None:
+        if self._failures:
+            self._failures -= 1
+            raise RuntimeError("a defect")
+        await super().write(batch)
+
+
+def test_a_sink_with_a_defect_is_begun_again_and_delivers_at_the_end_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msys_track.recording.recorder._RESTART_SECONDS", 0.01)
+    write_hits(tmp_path, lines_of_messages(0, 3))
+    defective, good = DefectiveSink("defective", failures=3), ListSink()
+    with capture_logs() as logged:
+        record(tmp_path, [defective, good])
+    assert (len(defective.lines), len(good.lines)) == (3, 3)
+    stopped = [each for each in logged if each["event"] == "sink.stopped"]
+    assert [each["sink"] for each in stopped] == ["defective"] * 3
+
+
 def test_a_hit_log_that_was_deleted_and_begun_anew_is_read_from_its_start(tmp_path: Path) -> None:
     write_hits(tmp_path, lines_of_messages(0, 3), 0)
     write_hits(tmp_path, lines_of_messages(3, 3), 1)

@@ -806,6 +806,17 @@ async def test_a_client_stays_where_xclient_does_not_say_its_address(
     assert (await client.say("MAIL FROM:<a@example.com>")).startswith(answer)
 
 
+async def test_a_client_whom_xclient_names_is_refused_at_its_limits(start: Start) -> None:
+    table = ClientSettings(max_connections=1)
+    clients = {ip_network("203.0.113.0/24"): table}
+    harness = await start(access=AccessSettings(xclient_from=(LOOPBACK,), clients=clients))
+    for expected in ("220 ", "421 4.7.0 Too many connections; try again later"):
+        client = await harness.client()
+        await client.say("EHLO mta.test")
+        assert (await client.say("XCLIENT ADDR=203.0.113.9")).startswith(expected)
+    assert await client.rest() == ""
+
+
 async def test_a_client_on_a_unix_socket_has_no_address() -> None:
     ours, theirs = socket.socketpair()
     _, writer = await asyncio.open_connection(sock=ours)

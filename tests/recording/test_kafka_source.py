@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.recording.conftest import unwritable
 
 from msys_track.errors import SettingsError, SinkError
 from msys_track.eventlog.reader import LogReader
@@ -35,6 +36,13 @@ def make_source(cluster: Any, folder: Path, counters: Counters, group: str) -> K
 
 def make_event(number: int) -> bytes:
     return b'{"msys":{"track_event":{"type":"open","event_id":"%d"}}}' % number
+
+
+def produce(cluster: Any, *numbers: int) -> None:
+    """Make events in one partition, so in their order."""
+    for number in numbers:
+        cluster.produce(TOPIC, make_event(number), key=b"one partition")
+    cluster.flush()
 
 
 def record(source: KafkaSource, wanted: int) -> None:
@@ -82,34 +90,28 @@ def test_records_that_are_not_read_yet_are_counted(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("msys_track.recording.kafka_source._BATCH_RECORDS", 1)
-    for number in range(4):
-        cluster.produce(TOPIC, make_event(number))
-    cluster.flush()
+    produce(cluster, 1, 2, 3, 4)
     source = make_source(cluster, tmp_path, Counters(), "one")
-    record(source, 1)
-    left = source.count_bytes_left()
-    record(source, 2)
-    assert source.count_bytes_left() * 3 == left > 0
-    record(source, 1)
-    assert source.count_bytes_left() == 0
+    left = []
+    for _ in range(4):
+        record(source, 1)
+        left.append(source.count_bytes_left())
+    assert left == [3 * left[2], 2 * left[2], left[2], 0]
+    assert left[2] > 0
     source.close()
 
 
 def test_events_that_can_not_be_written_wait(cluster: Any, tmp_path: Path) -> None:
+    produce(cluster, 1)
     source = make_source(cluster, tmp_path, Counters(), "one")
-    for number in (1, 2):
-        cluster.produce(TOPIC, make_event(number))
-        cluster.flush()
-        (tmp_path / "events").rename(tmp_path / "aside")
-        (tmp_path / "events").touch()
+    with unwritable(tmp_path / "events"), pytest.raises(SinkError, match="can't be written"):
+        record(source, 1)
+    assert source.record() == 0
+    produce(cluster, 2)
+    with unwritable(tmp_path / "events"):
         with pytest.raises(SinkError, match="can't be written"):
             record(source, 1)
-        if number == 2:
-            source.close()  # it is not committed, and comes again
-        (tmp_path / "events").unlink()
-        (tmp_path / "aside").rename(tmp_path / "events")
-        if number == 1:
-            assert source.record() == 0
+        source.close()  # it is not committed, and comes again
     assert read_log(tmp_path) == [make_event(1)]
 
 
@@ -118,12 +120,11 @@ def test_only_the_last_ids_are_known(
 ) -> None:
     monkeypatch.setattr("msys_track.recording.kafka_source._KNOWN_EVENTS", 2)
     counters = Counters()
+    produce(cluster, 1, 2, 3)
     source = make_source(cluster, tmp_path, counters, "one")
-    for batch in ((1, 2, 3), (3, 2, 1)):
-        for number in batch:
-            cluster.produce(TOPIC, make_event(number), key=b"one partition")
-        cluster.flush()
-        record(source, 3)
+    record(source, 3)
+    produce(cluster, 3, 2, 1)
+    record(source, 3)
     source.close()
     assert read_log(tmp_path) == [make_event(number) for number in (1, 2, 3, 1)]
     assert counters["recorder.repeated"] == 2

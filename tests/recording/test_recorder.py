@@ -8,14 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from tests.captured_logs import capture_logs
-from tests.recording.conftest import read_events, record, write_hits
+from tests.recording.conftest import read_events, record, unwritable, write_hits
 from tests.recording.hits import make_hit, make_hit_line
 from tests.thoroughness import some_of
 
@@ -453,19 +452,6 @@ def test_hits_that_somebody_deleted_are_counted_and_the_later_ones_recorded(
     assert counters["recorder.gone"] == 2
     messages = [each["message_id"] for each in read_events(tmp_path)]
     assert messages == [f"{each:020x}" for each in (0, 1, 2, 5, 6)]
-
-
-@contextmanager
-def unwritable(folder: Path) -> Iterator[None]:
-    """Put a file in the place of a folder meanwhile."""
-    aside = folder.with_name("aside")
-    folder.rename(aside)
-    folder.touch()
-    try:
-        yield
-    finally:
-        folder.unlink()
-        aside.rename(folder)
 
 
 def test_events_that_can_not_be_written_wait_and_are_recorded_once(tmp_path: Path) -> None:

@@ -195,6 +195,14 @@ def test_a_defect_of_the_engine_sends_the_original_without_the_header() -> None:
 
 
 @pytest.mark.parametrize("engine", [NativeEngine(), PlainEngine()], ids=["native", "plain"])
+def test_metadata_that_find_no_room_are_left_out_and_noticed(engine: Any) -> None:
+    message = b"Content-Type: text/html\r\n\r\n<p><a href='https://shop.example/'>buy</a>\r\n"
+    dispatcher = Dispatcher(keys=KEYS, options=ON, engine=engine)
+    [copy] = send(dispatcher, api({"metadata": {"k": "x" * 800}}, message), ONE)
+    assert (copy.wrapped_links, copy.notices) == (1, ("left_out_metadata",))
+
+
+@pytest.mark.parametrize("engine", [NativeEngine(), PlainEngine()], ids=["native", "plain"])
 @pytest.mark.parametrize("recipients", [ONE, THREE], ids=["one", "three"])
 def test_a_message_that_would_grow_too_much_goes_on_as_it_came(
     monkeypatch: pytest.MonkeyPatch, engine: Any, recipients: Sequence[str]

@@ -4,17 +4,20 @@ import asyncio
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 from tests import oracle
 from tests.captured_logs import capture_logs
-from tests.injection.conftest import ACCEPTED, MESSAGE, TRACKING, Connect, Harness, Start
+from tests.injection.conftest import ACCEPTED, MESSAGE, TRACKING, Connect, Harness, Run, Start
 from tests.smtp_client import Client
 from tests.upstreams import EXTENSIONS, HANG_UP, SILENCE, Answer, ScriptedUpstream, say
 from tests.waiting import until
 
+from msys_track.dispatch.decide import CopyDecision, Decision
 from msys_track.dispatch.dispatcher import Dispatcher
+from msys_track.dispatch.outgoing import OutgoingCopy, make_outgoing
 from msys_track.errors import PartlyTakenError, SpoolError, SpoolFullError, UpstreamError
 from msys_track.injection.acceptance import Acceptance
 from msys_track.injection.budget import Budget
@@ -283,6 +286,16 @@ async def test_copies_need_no_more_room_than_their_message_has(start: Start) -> 
         (to,) for to in many
     )
     assert tracked.proxy.in_flight_bytes == 0
+
+
+async def test_copies_that_are_smaller_than_their_message_give_back_no_room(
+    connect: Connect,
+) -> None:
+    harness, client = await connect(options=TRACKING)
+    header = b'X-MSYS-API: {"metadata": {}' + b" " * 5_000 + b"}\r\n"
+    assert await client.deliver(header + HTML_WIRE, *THREE) == ALL_THREE
+    assert all(len(each.wire) < len(header) for each in harness.upstream.taken)
+    assert harness.proxy.in_flight_bytes == 0
 
 
 async def test_with_tracking_on_each_recipient_has_links_of_its_own(
@@ -570,6 +583,113 @@ async def test_copies_are_sent_several_at_a_time(connect: Connect) -> None:
     gate.set()
     await until(lambda: harness.counts.get("messages.accepted"))
     assert sorted(each.recipients for each in upstream.taken) == sorted((to,) for to in many)
+
+
+LARGE = HTML_WIRE + (b"x" * 998 + b"\r\n") * 300
+
+
+@pytest.mark.parametrize("room", [10_000_000, 850_000], ids=["for several", "for one at a time"])
+async def test_copies_of_a_large_message_are_made_where_there_is_room(
+    start: Start, room: int
+) -> None:
+    harness = await start(options=TRACKING, max_bytes_in_flight=room)
+    client = await harness.client()
+    many = [f"to{number}@example.com" for number in range(5)]
+    assert (await client.deliver(LARGE, *many)).startswith("250 2.0.0 Ok: 5 copies relayed")
+    served = sorted(each.recipients for each in harness.upstream.taken)
+    assert served == [(to,) for to in many]
+
+
+async def test_a_large_copy_that_is_refused_is_named_and_the_others_arrive(
+    connect: Connect,
+) -> None:
+    harness, client = await connect(say_to(b=FOR_GOOD), options=TRACKING)
+    answer = await client.deliver(LARGE, *THREE)
+    assert answer.startswith("554-5.3.0 2 of 3 copies relayed")
+    assert f"not sent to {THREE[1]}: {FOR_GOOD}" in answer
+    assert harness.counts["copies.relayed"] == 2
+
+
+@pytest.mark.parametrize("wire", [HTML_WIRE, LARGE], ids=["small", "large"])
+async def test_a_defect_of_ours_in_a_later_copy_is_final_and_the_others_arrive(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, wire: bytes
+) -> None:
+    def make(decision: Decision, copy: CopyDecision, **more: Any) -> OutgoingCopy:
+        if copy.readers[0].address == THREE[1]:
+            raise RuntimeError("a defect")
+        return make_outgoing(decision, copy, **more)
+
+    monkeypatch.setattr("msys_track.injection.acceptance.make_outgoing", make)
+    harness, client = await connect(options=TRACKING)
+    with capture_logs() as logs:
+        answer = await client.deliver(wire, *THREE)
+    assert answer.startswith("554-5.3.0 2 of 3 copies relayed")
+    assert [each["event"] for each in logs].count("copy.failed") == 1
+    assert [to for each in harness.upstream.taken for to in each.recipients] == [
+        THREE[0],
+        THREE[2],
+    ]
+
+
+async def test_whom_a_stop_leaves_unserved_is_told_in_the_log(connect: Connect) -> None:
+    script = {"DOT": [ACCEPTED, SILENCE]}
+    harness, client = await connect(script, options=TRACKING, drain_seconds=0.1)
+    await client.envelope(*THREE)
+    client.send(HTML_WIRE + b".\r\n")
+    await until(lambda: len(harness.upstream.arrived) > 1)
+    with capture_logs() as logs:
+        await harness.proxy.close()
+    (entry,) = [each for each in logs if each["event"] == "message.partly_relayed"]
+    assert entry["why"] == "shut down before all copies were sent"
+    assert harness.counts["messages.partly_relayed"] == 1
+
+
+SLOW_POLICY = """
+import time
+from pathlib import Path
+
+def validate_data_spool(transaction):
+    Path({folder!r}, "begun").touch()
+    while not Path({folder!r}, "may end").exists():
+        time.sleep(0.005)
+"""
+
+
+async def test_a_client_that_leaves_while_its_large_mail_is_judged_stops_it(
+    run: Run, tmp_path: Path
+) -> None:
+    harness, client = await run(SLOW_POLICY.format(folder=str(tmp_path)))
+    await client.envelope("a@example.com")
+    client.send(LARGE + b".\r\n")
+    await until((tmp_path / "begun").exists)
+    client.reset()
+    await until(lambda: harness.counts.get("connections.dropped"))
+    (tmp_path / "may end").touch()
+    await until(lambda: harness.counts.get("messages.refused.client_gone"))
+    assert harness.upstream.arrived == []
+
+
+FOR_ONE = """
+def validate_data_spool_each_rcpt(transaction):
+    if transaction.recipient == "c@example.com":
+        transaction.set_sender("hers@example.com")
+"""
+
+
+async def test_a_first_copy_that_reaches_some_readers_lets_the_others_follow(run: Run) -> None:
+    harness, client = await run(
+        FOR_ONE,
+        open_tracking=False,
+        click_tracking=False,
+        settings={"next_hop": HalfTakingUpstream()},
+    )
+    answer = await client.deliver(HTML_WIRE, *THREE)
+    assert answer.replace("\r\n554 ", "\r\n554-").split("\r\n554-") == [
+        "554-5.3.0 2 of 3 copies relayed; do not send it to all again",
+        "5.3.0 not sent to b@example.com: 550 5.2.2 Mailbox full",
+        "5.3.0 sent to a@example.com, c@example.com",
+    ]
+    assert harness.counts["messages.partly_relayed"] == 1
 
 
 BAD_HEADERS = [

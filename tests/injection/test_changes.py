@@ -415,3 +415,16 @@ async def test_policy_reads_who_the_connection_is(run: Run) -> None:
     for taken in (first, second):
         own_id = taken.message.partition(b"X-Id: ")[2].split()[0]
         assert b" id %b" % own_id in taken.received
+
+
+async def test_an_added_recipient_whom_policy_leads_elsewhere_has_no_rcpt(run: Run) -> None:
+    harness, client = await run(
+        "def validate_data_spool(transaction):\n"
+        "    transaction.add_recipient('added@r.example')\n"
+        "def validate_data_spool_each_rcpt(transaction):\n"
+        "    if transaction.recipient == 'added@r.example':\n"
+        "        transaction.set_recipient('other@r.example')\n"
+    )
+    assert (await client.deliver(HTML, "a@r.example")).startswith("250 ")
+    served = sorted(to for each in harness.upstream.taken for to in each.recipients)
+    assert served == ["a@r.example", "other@r.example"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.injection.conftest import TRACKING, Start
 from tests.smtp_client import Client
 from tests.thoroughness import examples
-from tests.upstreams import ScriptedUpstream, say
+from tests.upstreams import SILENCE, ScriptedUpstream, say
 from tests.waiting import until
 
 from msys_track.injection.aiosmtpd_front import ReferenceServer
@@ -327,6 +327,7 @@ DIFFERENCES = {
 SAME = {
     "a recipient without an address": ([*OPEN, b"RCPT TO:<>"], "553"),
     "a control character in an address": ([*OPEN, b'RCPT TO:<"b\x07"@example.com>'], "553"),
+    "a control character in a sender": ([OPEN[0], b'MAIL FROM:<"b\x07"@example.com>'], "553"),
     "a CR in an address": ([*OPEN, b'RCPT TO:<"b\rc"@example.com>'], "553"),
     "an angle bracket that no path can hold": ([*OPEN, b"RCPT TO:<b@[>]>"], "553"),
     "an echo of control characters": ([b"X\x1b[2JX"], "500"),
@@ -389,6 +390,34 @@ async def test_the_reference_front_ends_as_the_other(start: Start) -> None:
     assert (await waiting.reply()) == TAKEN
     await asyncio.wait_for(closing, 30)
     assert len(harness.upstream.taken) == 1
+
+
+async def test_the_reference_front_holds_no_more_bytes_than_the_other(start: Start) -> None:
+    gate = asyncio.Event()
+    mail = LETTER + b"x" * 500 + b"\r\n"
+    for front in ("aiosmtpd", "machine"):
+        harness = await start(
+            {"DOT": say(TAKEN, when=gate)}, front=front, max_bytes_in_flight=2_500
+        )
+        first, second = await harness.client(), await harness.client()
+        await first.envelope()
+        first.send(mail + b".\r\n")
+        await until(lambda: harness.upstream.arrived)  # noqa: B023 - of this turn
+        assert (await second.deliver(mail * 2)).startswith("452 4.3.1 ")
+        gate.set()
+        assert await first.reply() == TAKEN
+        gate.clear()
+
+
+async def test_the_reference_front_is_cut_off_as_the_other(start: Start) -> None:
+    for front in ("aiosmtpd", "machine"):
+        harness = await start({"DOT": SILENCE}, front=front, drain_seconds=0.1)
+        client = await harness.client()
+        await client.envelope()
+        client.send(LETTER + b".\r\n")
+        await until(lambda: harness.upstream.arrived)  # noqa: B023 - of this turn
+        await asyncio.wait_for(harness.proxy.close(), 30)
+        assert await client.rest() == ""
 
 
 def test_the_reference_front_overrides_nothing_that_is_private_in_aiosmtpd() -> None:

@@ -3,6 +3,7 @@
 import os
 import smtplib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from tests.service.running_proxy import wait_until
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.keeper import MailKeeper, mask_addresses
-from msys_track.kept_mail.form import KeptMail, list_mails
+from msys_track.kept_mail.form import MAX_SHAPES, KeptMail, list_mails
 from msys_track.kept_mail.settings import KeptMailSettings
 from msys_track.keys.file import create
 from msys_track.keys.ring import KeyRing
@@ -243,6 +244,56 @@ def test_an_accepted_mail_never_fails_for_a_keeper_that_can_t(tmp_path: Path) ->
     keeper.note_accepted(ENVELOPE, decision)
     keeper.remove_old()
     assert counters.snapshot()["kept_mail.failed"] == 1
+
+
+def keep(folder: Path, *mails: str) -> int:
+    """Have a keeper of its own look at mails one by one; return how many it kept."""
+    counters = Counters()
+    keeper = MailKeeper(KeptMailSettings(folder=folder), counters)
+    options = TrackingOptions(click_tracking=True, keep_messages=True)
+    rewriter = Dispatcher(keys=KeyRing.temporary(), options=options)
+
+    def note(mail: str) -> None:
+        message = mail.encode()
+        decision = rewriter.decide(message, ["jo@example.net"])
+        keeper.note_accepted(replace(ENVELOPE, message=message), decision)
+
+    for mail in mails:
+        note(mail)
+        behind = os.urandom(8).hex()  # a campaign that is kept after it was looked at
+        note(HTML.replace("spring", behind))
+        wait_until(lambda: list_mails(folder, behind))  # noqa: B023 - of this turn
+    keeper.close()
+    return counters["kept_mail.kept"] - len(mails)
+
+
+def test_a_shape_that_another_worker_has_kept_is_not_kept_again(tmp_path: Path) -> None:
+    assert keep(tmp_path, HTML) == 1
+    assert keep(tmp_path, HTML) == 0
+    assert len(list_mails(tmp_path, "spring")) == 1
+
+
+def test_a_campaign_that_a_keeper_has_forgotten_is_not_kept_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msys_track.injection.keeper._MAX_CAMPAIGNS", 1)
+    assert keep(tmp_path, HTML, HTML) == 1
+
+
+def test_a_mail_without_links_is_not_kept(tmp_path: Path) -> None:
+    mail = "Subject: x\r\nContent-Type: text/html\r\n\r\n<p>hello</p>\r\n"
+    assert keep(tmp_path, mail) == 0
+
+
+def test_a_campaign_whose_links_differ_from_reader_to_reader_keeps_some(tmp_path: Path) -> None:
+    mails = [HTML.replace('"Buy"', f'"Buy {number}"') for number in range(MAX_SHAPES + 2)]
+    assert keep(tmp_path, *mails) == MAX_SHAPES
+
+
+def test_an_address_with_a_character_that_html_has_no_name_for_is_masked() -> None:
+    written = "jo~x@example.net jo%7Ex%40example.net jo&#126;x&commat;example.net"
+    masked = mask_addresses(written, ["jo~x@example.net"])
+    assert masked == " ".join(["reader@example.invalid"] * 3)
 
 
 def test_a_thousand_recipients_are_masked_in_a_moment() -> None:

@@ -1,17 +1,21 @@
 """Events of the mail itself: what was injected, and what policy refused."""
 
 import json
+import math
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.captured_logs import capture_logs
 from tests.eventlog.test_log import read_all
 from tests.injection.conftest import MESSAGE, TRACKING, Start
 
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.eventlog.hits import HitLog, open_hit_log
 from msys_track.eventlog.settings import EventsSettings
+from msys_track.events import NO_MESSAGE_ID
 from msys_track.injection.message_events import MessageEvents
 from msys_track.keys.ring import KeyRing
 from msys_track.metrics import Counters
@@ -130,6 +134,7 @@ async def test_policy_that_refuses_makes_a_rejection_and_its_variables_join(
         "from msys_track.policy import Rejection\n"
         "def validate_rcptto(transaction):\n"
         "    transaction.contexts.message.set('cust_shop', 'nord')\n"
+        "    transaction.contexts.message.set('shop', 'not told')\n"
         "    if transaction.recipient.startswith('bob'):\n"
         "        return Rejection(code=550, text='5.7.1 not bob')\n"
         "def validate_data_spool(transaction):\n"
@@ -156,8 +161,67 @@ async def test_policy_that_refuses_makes_a_rejection_and_its_variables_join(
     assert (refused["rcpt_to"], refused["msg_from"]) == ("bob@reader.test", "from@example.com")
     assert refused["remote_addr"].startswith("127.0.0.1:")
     assert (injected["type"], injected["cust_shop"]) == ("injection", "nord")
+    assert "shop" not in injected
     assert (await client.deliver(b"Subject: spam\r\n\r\n", "ann@reader.test")).startswith("554 ")
     assert read_events(hits, tmp_path)[-1]["reason"] == "554 5.7.1 spam"
+
+
+async def test_a_mail_of_which_only_sums_may_be_kept_has_no_reader(
+    start: Start, hits: HitLog, tmp_path: Path
+) -> None:
+    events, _ = make_events(hits)
+    options = replace(TRACKING, privacy="aggregate")
+    harness = await start(options=options, serve_with={"events": events})
+    client = await harness.client()
+    await client.deliver(MAIL, "Ann@Reader.test")
+    (event,) = read_events(hits, tmp_path)
+    assert event["campaign_id"] == "spring"
+    assert event["message_id"] == NO_MESSAGE_ID
+    assert "reader.test" not in json.dumps(event).lower()
+    assert {"rcpt_meta", "transmission_id"}.isdisjoint(event)
+
+
+async def test_a_mail_that_policy_lets_pass_as_it_is_has_no_options(
+    start: Start, hits: HitLog, tmp_path: Path, keys: KeyRing
+) -> None:
+    file = tmp_path / "policy.py"
+    file.write_text(
+        "def validate_rcptto(transaction):\n"
+        "    transaction.contexts.message.set('__bypass_smtpapi', 'true')\n"
+    )
+    policy = load_policy(PolicySettings(files=(file,)))
+    assert policy is not None
+    events, _ = make_events(hits)
+    harness = await start(
+        rewriter=Dispatcher(keys=keys, policy=Guard(policy)), serve_with={"events": events}
+    )
+    client = await harness.client()
+    await client.deliver(MAIL, "ann@reader.test")
+    (event,) = read_events(hits, tmp_path)
+    assert (event["type"], event["rcpt_to"]) == ("injection", "ann@reader.test")
+    assert {"open_tracking", "campaign_id", "customer_id"}.isdisjoint(event)
+
+
+async def test_a_subject_that_can_t_be_decoded_is_told_as_it_stands(
+    start: Start, hits: HitLog, tmp_path: Path
+) -> None:
+    events, _ = make_events(hits)
+    harness = await start(serve_with={"events": events})
+    client = await harness.client()
+    await client.deliver(b"Subject: =?nothing?q?x?=\r\n\r\nhello\r\n")
+    (event,) = read_events(hits, tmp_path)
+    assert event["subject"] == "=?nothing?q?x?="
+
+
+async def test_a_defect_in_an_event_costs_no_mail(start: Start, hits: HitLog) -> None:
+    counters = Counters()
+    events = MessageEvents(hits, counters, NativeEngine().header_fields, clock=lambda: math.nan)
+    harness = await start(serve_with={"events": events})
+    client = await harness.client()
+    with capture_logs() as logs:
+        assert (await client.deliver(MESSAGE)).startswith("250 ")
+    assert [each["event"] for each in logs].count("events.failed") == 1
+    assert counters["events.failed"] == 1
 
 
 async def test_a_log_that_takes_nothing_refuses_no_mail(start: Start, hits: HitLog) -> None:

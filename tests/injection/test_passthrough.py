@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from tests.certificates import Certificate, make_certificate
 from tests.injection.conftest import MESSAGE
 from tests.smtp_client import TlsClient, inside_tls
-from tests.upstreams import stock_aiosmtpd
+from tests.upstreams import EXTENSIONS, ScriptedUpstream, say, stock_aiosmtpd
+from tests.waiting import until
 
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection.access.settings import AccessSettings
@@ -151,3 +153,39 @@ async def test_auth_is_not_offered_while_the_upstream_does_not_offer_it(
             await client.start_tls()
             assert "AUTH" not in await client.say("EHLO client.test")
             assert (await client.say(plain("amy", "the first"))).startswith("502 ")
+
+
+async def test_an_upstream_that_can_t_check_now_or_is_busy_asks_to_come_again(
+    certificate: Certificate, keys: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("msys_track.injection.access.visitor._MAX_CHECKING", 1)
+    gate = asyncio.Event()
+    refusal = say("454 4.7.0 Temporary authentication failure", when=gate)
+    async with contextlib.AsyncExitStack() as ends:
+        mta = await ends.enter_async_context(
+            ScriptedUpstream({"AUTH": refusal}, [*EXTENSIONS, "AUTH PLAIN"])
+        )
+        hop = UpstreamSettings(port=mta.port)
+        upstream, users = Upstream(hop), UserUpstreams({"": hop}, Counters())
+        ends.push_async_callback(upstream.close)
+        ends.push_async_callback(users.close)
+        rules = AccessSettings(
+            auth_passthrough=True,
+            tls_certificate=certificate.certificate,
+            tls_key=certificate.key,
+            xclient_from=(ip_network("127.0.0.0/8"),),
+        )
+        settings = ProxySettings(listen_port=0, access=rules)
+        made = await serve(settings, Dispatcher(keys=keys), upstream, passthrough=users)
+        ends.push_async_callback(made.close)
+        first, second = [
+            await ends.enter_async_context(inside_tls(made.port, certificate)) for _ in range(2)
+        ]
+        first.send(plain("amy", "the first").encode() + b"\r\n")
+        await until(lambda: any(each.startswith("AUTH") for each in mta.commands))
+        assert (await second.say("XCLIENT ADDR=192.0.2.9")).startswith("220 ")
+        await second.say("EHLO client.test")
+        busy = await second.say(plain("amy", "the first"))
+        assert busy == "454 4.7.0 Too many logins at one time; try again later"
+        gate.set()
+        assert (await first.reply()).startswith("454 4.7.0 Temporary authentication failure")

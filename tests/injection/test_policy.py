@@ -53,8 +53,9 @@ def campaigns(harness: Harness, keys: KeyRing) -> list[set[str | None]]:
     return found
 
 
-async def test_each_command_is_answered_as_policy_says(run: Run) -> None:
-    it, client = await run(REJECTS)
+@pytest.mark.parametrize("front", ["machine", "aiosmtpd"])
+async def test_each_command_is_answered_as_policy_says(run: Run, front: str) -> None:
+    it, client = await run(REJECTS, settings={"front": front})
     assert await client.say("EHLO spam") == "550 5.7.1 no spam"
     assert (await client.say("MAIL FROM:<s@s.example>")).startswith("503")
     assert await client.say("HELO spam") == "550 5.7.1 no spam"

@@ -11,6 +11,11 @@ from tests.smtp_client import Client
 from tests.upstreams import EXTENSIONS, ScriptedUpstream, say
 from tests.waiting import until
 
+from msys_track.relay.settings import UpstreamSettings
+from msys_track.relay.upstream import Upstream
+from msys_track.smtp.path import Recipient
+from msys_track.smtp.reply import Reply
+
 pytestmark = pytest.mark.anyio
 
 Ask: TypeAlias = Callable[..., Awaitable[tuple[Harness, Client]]]
@@ -173,3 +178,37 @@ async def test_a_refusal_can_be_traced(ask: Ask) -> None:
     assert (refused["code"], refused["text"]) == (550, "5.1.1 No such user")
     assert (refused["sender"], refused["recipient"]) == ("f…@example.com", "a…@example.com")
     assert refused["peer"].startswith("127.0.0.1:")
+
+
+class BrokenUpstream(Upstream):
+    """One whose answer about a recipient never is one, by a defect of ours."""
+
+    def __init__(self, settings: UpstreamSettings, defect: BaseException) -> None:
+        super().__init__(settings)
+        self._defect = defect
+
+    def begin(self, *_: Any) -> Any:
+        return self
+
+    def add_recipient(self, _: Recipient) -> asyncio.Future[Reply]:
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        if isinstance(self._defect, asyncio.CancelledError):
+            answer.cancel()
+        else:
+            answer.set_exception(self._defect)
+        return answer
+
+    def drop(self) -> None:
+        return
+
+
+@pytest.mark.parametrize("defect", [RuntimeError("a defect"), asyncio.CancelledError()])
+async def test_a_defect_of_ours_at_a_recipient_ends_the_session_and_no_other(
+    ask: Ask, start: Start, defect: BaseException
+) -> None:
+    upstream = ScriptedUpstream()
+    broken = BrokenUpstream(UpstreamSettings(port=upstream.port), defect)
+    _, client = await ask(upstream, next_hop=broken)
+    await client.say(MAIL)
+    assert await client.say(rcpt("a")) == "421 4.3.0 Internal error of the tracking proxy"
+    assert await (await (await start()).client()).deliver(MESSAGE) == ACCEPTED

@@ -105,6 +105,7 @@ def test_addresses_are_shortened(text: str, short: str) -> None:
         ("Message Queued (4A1B-2C.1)", "4A1B-2C.1"),
         ("ok 1700000000 qp 4711", "4711"),
         ("2.0.0 Ok", None),
+        ("2.0.0 Ok: queued as ", None),
     ],
 )
 def test_the_upstream_s_name_for_a_message_is_found(text: str, queue_id: str | None) -> None:
@@ -120,6 +121,7 @@ def test_the_upstream_s_name_for_a_message_is_found(text: str, queue_id: str | N
         (b"X-Message-ID: <1@x.test>\r\n\r\nMessage-ID: <2@x.test>\r\n", None),
         (b"", None),
         (b"Message-ID: <" + b"x" * 400 + b">\r\n\r\n", "<" + "x" * 249),
+        (b"To: y\r\nMessage-ID: <" + b"x" * 400 + b">\r\n\r\n", "<" + "x" * 249),
     ],
 )
 def test_the_message_id_is_that_of_the_header(message: bytes, found: str | None) -> None:

@@ -7,17 +7,22 @@ import smtplib
 import socket
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from typing import cast
+from pathlib import Path
+from typing import NoReturn, cast
 
 import pytest
 from tests import oracle
 from tests.captured_logs import capture_logs
+from tests.certificates import make_certificate
 from tests.injection.conftest import ACCEPTED, MESSAGE, TRACKING, Connect, Harness, Start
+from tests.ports import find_free_ports
 from tests.smtp_client import Client
 from tests.upstreams import Answer, ScriptedUpstream, say, stock_aiosmtpd
 from tests.waiting import until
 
 from msys_track.errors import SettingsError
+from msys_track.injection.access.access import Access
+from msys_track.injection.access.settings import AccessSettings
 from msys_track.keys.ring import KeyRing
 from msys_track.smtp.address import Address
 from msys_track.testing.fidelity import split_received
@@ -271,6 +276,21 @@ async def test_a_port_that_is_taken_is_an_error(harness: Harness, start: Start) 
         await start(listen_port=harness.proxy.port)
 
 
+async def test_where_one_address_is_taken_none_stays_bound(
+    harness: Harness, start: Start, tmp_path: Path
+) -> None:
+    made = make_certificate(tmp_path)
+    (port,) = find_free_ports(1)
+    rules = AccessSettings(
+        listen_tls=(Address("127.0.0.1", harness.proxy.port),),
+        tls_certificate=made.certificate,
+        tls_key=made.key,
+    )
+    with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
+        await start(listen_port=port, access=rules)
+    assert (await start(listen_port=port)).proxy.port == port
+
+
 async def test_links_of_many_sessions_are_never_mixed_up(start: Start, keys: KeyRing) -> None:
     harness = await start(options=TRACKING, hop={"max_connections": 7})
 
@@ -332,3 +352,24 @@ async def test_the_time_of_injection_is_that_of_the_clock(connect: Connect, keys
     ((_, link),) = oracle.difference(html, harness.upstream.taken[0].wire).links
     claims = keys.open(link.removeprefix("http://click.example.com"))
     assert claims.engagement.injected_at == int(moment.timestamp())
+
+
+async def test_a_defect_of_ours_ends_one_session_and_no_other(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise RuntimeError("a defect")
+
+    internal = "421 4.3.0 Internal error of the tracking proxy"
+    with monkeypatch.context() as patch:
+        patch.setattr(Access, "admit", fail)
+        turned_away = await harness.client()
+        assert turned_away.greeting == internal
+        assert await turned_away.rest() == ""
+    with monkeypatch.context() as patch:
+        patch.setattr("msys_track.injection.transaction.open_message", fail)
+        client = await harness.client()
+        assert await client.deliver(MESSAGE) == internal
+        assert await client.rest() == ""
+    assert harness.counts["sessions.failed"] == 2
+    assert await (await harness.client()).deliver(MESSAGE) == ACCEPTED

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,19 @@ def record(
 
     asyncio.run(run())
     return read_events(folder)
+
+
+@contextmanager
+def unwritable(folder: Path) -> Iterator[None]:
+    """Put a file in the place of a folder meanwhile."""
+    aside = folder.with_name("aside")
+    folder.rename(aside)
+    folder.touch()
+    try:
+        yield
+    finally:
+        folder.unlink()
+        aside.rename(folder)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from tests.recording.conftest import read_events, record, write_hits
 from tests.recording.hits import make_hit_line
 
@@ -26,10 +27,16 @@ def test_a_hit_that_was_erased_makes_no_event_and_no_fault(tmp_path: Path) -> No
     assert not (tmp_path / "dead").exists()
 
 
-def test_recording_goes_on_behind_an_event_that_was_erased(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_state_lost", [False, True])
+def test_recording_goes_on_behind_an_event_that_was_erased(
+    tmp_path: Path, *, is_state_lost: bool
+) -> None:
     write_hits(tmp_path, [THEIRS, OTHERS])
     record(tmp_path)
     assert erase(tmp_path, "events") == 1
+    if is_state_lost:
+        assert erase(tmp_path, "hits/0") == 1
+        (tmp_path / "positions" / "recorder.json").unlink()
     write_hits(tmp_path, [make_hit_line(recipient="bo@shop.test", message_id="03")])
     record(tmp_path)
     found = [each.get("rcpt_to") for each in read_events(tmp_path) if each]

@@ -178,6 +178,17 @@ def test_a_scanner_before_the_delivery_is_found_when_the_delivery_is_known(
     assert own(events[1])["rules"][0]["rule"] == "before_delivery"
 
 
+def test_a_click_before_a_delivery_is_a_scanners_over_a_restart(recorded: Record) -> None:
+    event = {
+        "type": "injection",
+        "event_id": make_event_id(AT + 500, bytes(10)),
+        "message_id": "a",
+    }
+    recorded(json.dumps({"msys": {"message_event": event}}).encode())
+    (_, click) = recorded(make_hit_line(at=AT, message_id="a"))
+    assert own(click)["rules"][0]["rule"] == "before_delivery"
+
+
 def test_an_unsubscription_is_a_click_as_well_if_that_is_wanted() -> None:
     maker, _ = make_event_maker(ClassificationSettings(), also_click=True)
     hit = make_hit(kind="link_unsubscribe")
@@ -188,6 +199,19 @@ def test_an_unsubscription_is_a_click_as_well_if_that_is_wanted() -> None:
     # The same id whenever it is made.
     again, _ = make_event_maker(ClassificationSettings(), also_click=True)
     assert [event_id for event_id, _ in again.make(b"", hit)] == [event_id for event_id, _ in made]
+
+
+def test_the_click_of_a_scanner_that_unsubscribes_gets_no_second_verdict() -> None:
+    maker, _ = make_event_maker(ClassificationSettings(), also_click=True)
+    events = [
+        next(iter(json.loads(line)["msys"].values()))
+        for each in range(1, 5)
+        for _, line in maker.make(
+            b"", make_hit(kind="link_unsubscribe", at=AT + each, link_number=each, agent="curl/8")
+        )
+    ]
+    assert [each["type"] for each in events] == ["link_unsubscribe", "click"] * 4
+    assert {own(each)["class"] for each in events} == {"bot"}
 
 
 def test_a_persons_click_without_an_open_infers_one(recorded: Record) -> None:
@@ -219,8 +243,31 @@ def test_an_inferred_open_shares_the_later_verdict_of_its_click(recorded: Record
     assert sorted(later) == ["click", "click", "open"]
 
 
+def test_an_inferred_open_shares_that_verdict_over_a_restart_too(recorded: Record) -> None:
+    recorded(make_hit_line(at=AT, link_number=1), infer_opens=True)
+    lines = [make_hit_line(at=AT + 100 * each, link_number=each) for each in range(2, 4)]
+    later = [
+        own(each)["reclassified_type"]
+        for each in recorded(*lines, infer_opens=True)
+        if each["type"] == "reclassified"
+    ]
+    assert sorted(later) == ["click", "click", "open"]
+
+
+def test_an_older_message_was_opened_if_the_store_says_so() -> None:
+    first_seen = FirstSeen(100, OldStore(("old", "")))
+    first_seen.begin(AT)
+    before, after = AT // 1000 - 10, AT // 1000 + 10
+    assert first_seen.has_opened("old", before) is True
+    assert first_seen.has_opened("unseen", before) is False
+    assert first_seen.has_opened("old", after) is False  # injected since: the store has none
+    first_seen.store = None
+    assert first_seen.has_opened("old", before) is None
+
+
+@pytest.mark.parametrize("restarts", [False, True])
 def test_events_without_a_reader_are_neither_judged_together_nor_called_first(
-    recorded: Record,
+    recorded: Record, *, restarts: bool
 ) -> None:
     lines = []
     for each in range(10):
@@ -228,6 +275,9 @@ def test_events_without_a_reader_are_neither_judged_together_nor_called_first(
         for name in ("address", "agent", "recipient"):
             del hit[name]
         lines.append(json.dumps(hit).encode())
+    if restarts:
+        recorded(*lines[:5])
+        lines = lines[5:]
     events = recorded(*lines)
     assert [own(each)["class"] for each in events] == ["unknown"] * 10
     assert {own(each)["privacy"] for each in events} == {"aggregate"}
@@ -314,6 +364,8 @@ def test_memory_of_what_came_first_is_bounded_and_honest() -> None:
         at = AT + number * 1_000
         first = first_seen.note(f"{number}", EventType.OPEN, None, at, AT // 1000 - 10)
     assert first == {"message": False}
+    # The older half is remembered as well as the younger one.
+    assert first_seen.note("94", EventType.OPEN, None, AT, AT // 1000 - 10) == {"message": False}
     # It has forgotten this one, and knows that it has.
     assert first_seen.note("3", EventType.OPEN, None, AT + 10**6, AT // 1000 - 10) == {}
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ def test_the_button_of_the_page_unsubscribes_and_is_told_apart() -> None:
         (b"multipart/form-data", MULTIPART),
         (b"multipart/form-data; boundary=other", MULTIPART),
         (b"multipart/form-data; boundary=b", b"\xff\x00--b"),
+        (b"multipart/form-data; boundary=b", MULTIPART.replace(b"; name=", b"; filename=")),
         (URLENCODED, b"&".join([b"a=b"] * 50)),
     ],
 )
@@ -227,6 +229,34 @@ def test_who_has_withdrawn_is_redirected_without_an_event(tmp_path: Path, entry:
     left = post(where, LEAVE)
     assert left is not None
     assert left.claims is not None, "to leave is their own wish"
+
+
+@pytest.mark.parametrize(
+    ("count", "lines"),
+    [(20, [f"{number}: neither" for number in range(1, 21)]), (22, ["20: neither", " 2 more"])],
+)
+def test_of_wrong_lines_the_first_twenty_are_named(
+    tmp_path: Path, count: int, lines: list[str]
+) -> None:
+    file = tmp_path / "withdrawn.txt"
+    file.write_text("somebody\n" * count)
+    with pytest.raises(SettingsError) as caught:
+        Withdrawal.read(file)
+    told = str(caught.value).split("\n")
+    assert len(told) == min(count, 21)
+    for line, expected in zip(told[-len(lines) :], lines, strict=True):
+        assert line.startswith(f"{file}:{expected}")
+
+
+@pytest.mark.parametrize("read", [Withdrawal.read, read_overrides])
+def test_a_file_that_can_not_be_read_is_named(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    with pytest.raises(SettingsError, match="can't be read: "):
+        read(tmp_path)
+    (tmp_path / "file").write_bytes(b"ab\xff")
+    with pytest.raises(SettingsError, match="file: is not UTF-8 at byte 2"):
+        read(tmp_path / "file")
 
 
 def test_a_line_that_is_no_address_is_named_without_it(tmp_path: Path) -> None:

@@ -423,6 +423,22 @@ async def test_who_withdraws_while_it_runs_is_led_on_and_not_recorded(
     assert [hit["kind"] for hit in (await harness.hits())[before:]] == ["list_unsubscribe"]
 
 
+async def test_what_is_told_to_look_at_its_files_reads_those_that_changed(
+    start: Start, tmp_path: Path, click_path: str
+) -> None:
+    redirects, withdrawn = tmp_path / "redirects.txt", tmp_path / "withdrawn.txt"
+    redirects.touch()
+    withdrawn.touch()
+    harness = await start(redirects=redirects, withdrawn=withdrawn)
+    replace(withdrawn, "recipient@example.com\n")
+    with capture_logs() as logs:
+        harness.tracker.look_at_files()
+        harness.tracker.look_at_files()
+    assert [Path(entry["file"]) for entry in told(logs)] == [withdrawn]
+    assert f"Location: {TARGET}\r\n".encode() in await harness.get(click_path)
+    assert await harness.hits() == []
+
+
 @UVLOOP
 async def test_readers_are_answered_while_a_long_list_is_read(
     start: Start, tmp_path: Path, click_path: str

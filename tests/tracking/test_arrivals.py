@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.captured_logs import capture_logs
 from tests.certificates import Certificate, make_certificate
-from tests.tracking.conftest import Harness, Start, split_answers
+from tests.tracking.conftest import IN_PYTHON, Harness, Start, split_answers
 from tests.waiting import until
 
 from msys_track.errors import SettingsError
@@ -194,6 +194,41 @@ async def test_a_front_without_a_header_is_refused_counted_and_logged_once(
     assert harness.tracker.counters["proxy_headers_refused"] == 3
     assert [each["event"] for each in logs] == ["tracker.proxy_header_refused"]
     assert harness.tracker.connection_count == 0
+
+
+async def test_a_front_that_leaves_without_a_header_is_told_from_a_silent_one(
+    start: Start,
+) -> None:
+    harness = await start(proxy_protocol=True, trusted_proxies=LOOPBACK)
+    with capture_logs() as logs:
+        assert await harness.exchange(b"") == b""
+        await until(lambda: harness.tracker.counters["proxy_headers_refused"] == 1)
+    (entry,) = [each for each in logs if each["event"] == "tracker.proxy_header_refused"]
+    assert entry["why"] == "the connection ended before its header"
+    await until(lambda: harness.tracker.connection_count == 0)
+
+
+@IN_PYTHON
+@pytest.mark.parametrize("is_behind_a_front", [False, True])
+async def test_where_all_are_busy_another_one_is_cut_off(
+    start: Start, click_path: str, monkeypatch: pytest.MonkeyPatch, *, is_behind_a_front: bool
+) -> None:
+    # A request that takes longer than this gives way; here it never does.
+    monkeypatch.setattr("msys_track.tracking.connection._PATIENCE_SECONDS", 600)
+    header = FROM_READER if is_behind_a_front else b""
+    harness = await start(
+        proxy_protocol=True,
+        trusted_proxies=LOOPBACK if is_behind_a_front else (ip_network("192.0.2.0/24"),),
+        max_connections_per_address=1,
+    )
+    busy, writer = await harness.connect()
+    post = get(click_path).replace(b"GET", b"POST", 1)[:-2]
+    writer.write(header + post + b"Content-Length: 1\r\nExpect: 100-continue\r\n\r\n")
+    assert (await read_answer(busy)).startswith(b"HTTP/1.1 100 ")
+    assert await harness.exchange(header) == b""
+    assert harness.tracker.counters["refused_connections"] == 1
+    writer.write(b"x")
+    assert (await read_answer(busy)).startswith(b"HTTP/1.1 ")
 
 
 async def test_others_than_fronts_send_no_header(start: Start, click_path: str) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from tests.captured_logs import capture_logs
@@ -212,6 +212,24 @@ async def test_a_failing_callback_loses_its_event_and_not_the_answer(
         assert (await exchange.get(click_path))[0] == 302
     assert [each["event"] for each in logs] == ["tracker.event_failed"]
     assert exchange.app.counters["failures"] == 1
+
+
+class Broken(dict[str, str]):
+    """A defect of ours, wherever it is asked."""
+
+    def get(self, *_: object) -> NoReturn:
+        raise ZeroDivisionError
+
+
+async def test_a_defect_of_ours_leads_to_the_target_and_is_logged(
+    keys: KeyRing, click_path: str
+) -> None:
+    exchange = Exchange(keys)
+    exchange.app._routes.overrides = Broken({"a": "b"})  # noqa: SLF001 - no argument makes one
+    with capture_logs() as logs:
+        status, headers, _ = await exchange.get(click_path)
+    assert (status, headers[b"location"]) == (302, TARGET.encode())
+    assert [each["event"] for each in logs] == ["tracker.location_failed"]
 
 
 async def test_the_life_of_the_server_is_answered(keys: KeyRing) -> None:

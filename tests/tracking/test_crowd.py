@@ -74,6 +74,15 @@ def test_an_address_makes_room_among_its_own_connections() -> None:
     assert not second.has_gone
 
 
+def test_an_address_whose_own_connections_are_all_busy_takes_no_place_of_others() -> None:
+    crowd = make(per_address=1)
+    other = Someone(1)
+    assert crowd.admit(other, "192.0.2.2")
+    assert crowd.admit(Someone(2, busy=True), "192.0.2.1")
+    assert not crowd.admit(Someone(3), "192.0.2.1")
+    assert (len(crowd), other.has_gone) == (2, False)
+
+
 def test_fronts_and_clients_without_an_address_share_one_limit_only() -> None:
     crowd = make(most=9)
     for number in range(4):

@@ -82,6 +82,16 @@ def test_nothing_is_taken_after_a_refusal() -> None:
     assert reader.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") == []
 
 
+def test_a_target_may_have_some_runs_beyond_ascii_and_is_refused_with_very_many() -> None:
+    some = b"/" + b"\xe9a" * 9
+    (request,) = RequestReader(SETTINGS).feed(b"GET " + some + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert request.target == quote(some).encode()
+    reader = RequestReader(SETTINGS)
+    many = b"/" + b"\xe9a" * 999
+    assert reader.feed(b"GET " + many + b" HTTP/1.1\r\nHost: a\r\n\r\n") == []
+    assert reader.refused == HTTPStatus.BAD_REQUEST
+
+
 def test_headers_are_found_by_their_name_in_any_case() -> None:
     (request,) = RequestReader(SETTINGS).feed(b"GET / HTTP/1.1\r\nhOST: a\r\nX: 1\r\nx: 2\r\n\r\n")
     assert request.value(b"host") == b"a"

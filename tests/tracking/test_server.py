@@ -4,15 +4,19 @@ import asyncio
 import re
 from collections.abc import Callable
 from ipaddress import IPv4Network, ip_network
+from pathlib import Path
 
 import pytest
 from tests.captured_logs import capture_logs
+from tests.certificates import make_certificate
+from tests.ports import find_free_ports
 from tests.tracking.conftest import EXPIRES_AT, INJECTED_AT, TARGET, Harness, Start
 
 from msys_track.errors import SettingsError
 from msys_track.eventlog.settings import EventsSettings
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.metrics import TRACKER_COUNTERS
+from msys_track.smtp.address import Address
 from msys_track.tracking.replies import PIXEL
 
 pytestmark = pytest.mark.anyio
@@ -352,6 +356,21 @@ async def test_a_port_in_use_says_so(harness: Harness, start: Start) -> None:
     port = harness.tracker.port
     with pytest.raises(SettingsError, match=f"127.0.0.1:{port}.*choose another address"):
         await start(listen_port=port)
+
+
+async def test_where_one_address_is_taken_none_stays_bound(
+    harness: Harness, start: Start, tmp_path: Path
+) -> None:
+    made = make_certificate(tmp_path)
+    (port,) = find_free_ports(1)
+    with pytest.raises(SettingsError, match=r"tracker: can't listen on .*in use"):
+        await start(
+            listen_port=port,
+            listen_tls=(Address("127.0.0.1", harness.tracker.port),),
+            tls_certificate=made.certificate,
+            tls_key=made.key,
+        )
+    assert (await start(listen_port=port)).tracker.port == port
 
 
 async def test_concurrent_readers_get_their_own_target(

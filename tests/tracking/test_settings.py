@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from msys_track.errors import SettingsError
+from msys_track.smtp.address import Address
 from msys_track.tracking.settings import TrackerSettings
 
 
@@ -54,3 +55,14 @@ def test_an_impossible_value_names_itself_and_what_is_allowed(
 def test_unknown_links_are_refused_or_go_to_an_origin(value: str) -> None:
     settings = TrackerSettings(store=Path("events.sqlite"), unknown_links=value)
     assert settings.unknown_links == value
+
+
+def test_one_address_is_not_for_tls_and_for_plain_text() -> None:
+    settings = TrackerSettings(
+        store=Path("events.sqlite"),
+        listen_port=8443,
+        listen_tls=(Address("127.0.0.1", 443), Address("127.0.0.1", 8443)),
+        tls_certificate=Path("fullchain.pem"),
+    )
+    with pytest.raises(SettingsError, match=r"listen_tls: 127\.0\.0\.1:8443 is in listen too"):
+        settings.check_conflicts()

@@ -54,8 +54,6 @@ def list_own_fields(  # noqa: PLR0913 - all that they depend on
     A message that is signed gets none unless `signed_mail` allows to change it: signatures often
     cover fields that must not be added.
     """
-    if not adds_fields(resolved):
-        return []
     if resolved.signed_mail.value == "skip" and find_signed_names(message, find_fields):
         return []
     lines: list[bytes] = []

@@ -15,7 +15,7 @@ from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 from threading import BoundedSemaphore
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from msys_track.dispatch.copies import render_alike
 from msys_track.dispatch.decide import CopyDecision, Decision
@@ -236,9 +236,8 @@ def _read_body(message: Message, kind: str) -> str:
     """Read the first body of a kind; empty without one."""
     for part in _list_bodies(message):
         if part.get_content_type() == kind:
-            payload = part.get_payload(decode=True)
-            if isinstance(payload, bytes):
-                return _decode(payload, part.get_content_charset("utf-8"))
+            payload = cast("bytes", part.get_payload(decode=True))  # of what has no parts
+            return _decode(payload, part.get_content_charset("utf-8"))
     return ""
 
 

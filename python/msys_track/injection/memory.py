@@ -8,6 +8,8 @@ what lies in small blocks, such as the links of a large mail, it keeps until it 
 
 import asyncio
 import ctypes
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from msys_track.logs import event_logger
@@ -33,8 +35,8 @@ _PAUSE_SECONDS: Final = 1.0
 
 def set_up_allocator() -> None:
     """Have large blocks given back when they are freed; call it before there are threads."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
+    with suppress(AttributeError):  # another libc
+        mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _TRIMMED_FROM_BYTES)
         mallopt(_M_ARENA_MAX, _ARENAS)
@@ -46,18 +48,17 @@ class MemoryReturn:
     __slots__ = ("_timer", "_trim")
 
     def __init__(self) -> None:
-        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        self._trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
         self._timer: asyncio.TimerHandle | None = None
 
     def note(self, message_bytes: int) -> None:
         """Note that a mail of that size is done with."""
         if message_bytes < _LARGE_BYTES or self._timer is not None or self._trim is None:
             return
-        self._timer = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._give_back)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_PAUSE_SECONDS, self._give_back, loop, self._trim)
 
-    def _give_back(self) -> None:
+    def _give_back(self, loop: asyncio.AbstractEventLoop, trim: Callable[[int], int]) -> None:
         self._timer = None
-        if self._trim is None:
-            return
         # Without the interpreter's lock, as every call through ctypes.
-        asyncio.get_running_loop().run_in_executor(None, self._trim, 0)
+        loop.run_in_executor(None, trim, 0)

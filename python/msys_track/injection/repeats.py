@@ -12,7 +12,7 @@ repeats the mail to all of them. It is recognised and gets the answer to the fir
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Final, NamedTuple, TypeAlias
 
@@ -94,13 +94,16 @@ class Repeats:
         now = self._clock()
         self._answered.pop(key, None)
         self._answered[key] = _Answered(sha256(sent.message).digest(), now + _SECONDS, reply)
-        for each in list(self._answered):
-            if len(self._answered) <= _MOST and self._answered[each].until > now:
-                break
-            del self._answered[each]
+        # The oldest stands first; the one that is new makes an end.
+        while len(self._answered) > _MOST or _find_oldest(self._answered).until <= now:
+            del self._answered[next(iter(self._answered))]
 
 
 def _make_key(envelope: Envelope) -> _Key:
     host = envelope.peer.rpartition(":")[0]
     length = len(envelope.message)
     return host, envelope.user, envelope.sender, envelope.recipients, length
+
+
+def _find_oldest(answered: Mapping[_Key, _Answered]) -> _Answered:
+    return next(iter(answered.values()))

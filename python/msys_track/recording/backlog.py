@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from msys_track.eventlog.position import Position, PositionFile
-from msys_track.eventlog.segments import list_segments, segment_path
+from msys_track.recording.hits import count_bytes_behind
 from msys_track.recording.state import StateFile
 
 
@@ -43,7 +43,7 @@ def measure_backlog(folder: Path, sinks: tuple[str, ...]) -> Backlog:
     left = 0
     for log in sorted((folder / "hits").glob("*")):
         if log.name.isdecimal():
-            left += _count_bytes(log, state.hits.get(log.name, Position()))
+            left += count_bytes_behind(log, state.hits.get(log.name, Position()))
     events = {
         name: max(
             0,
@@ -53,16 +53,3 @@ def measure_backlog(folder: Path, sinks: tuple[str, ...]) -> Backlog:
         for name in sinks
     }
     return Backlog(left, noted_at, events)
-
-
-def _count_bytes(log: Path, position: Position) -> int:
-    left = 0
-    for segment in list_segments(log):
-        if segment < position.segment:
-            continue
-        try:
-            size = segment_path(log, segment).stat().st_size
-        except FileNotFoundError:  # it was recorded, and removed
-            continue
-        left += max(0, size - (position.offset if segment == position.segment else 0))
-    return left

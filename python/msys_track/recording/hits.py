@@ -97,11 +97,7 @@ class HitReader:
         """Count the bytes that are logged, but not read yet."""
         left = 0
         for name, position in self.positions.items():
-            folder = self._folder / name
-            for segment in list_segments(folder):
-                if segment >= position.segment:
-                    size = segment_path(folder, segment).stat().st_size
-                    left += size - (position.offset if segment == position.segment else 0)
+            left += count_bytes_behind(self._folder / name, position)
         return left
 
     def remove_read(self, positions: Mapping[str, Position]) -> None:
@@ -130,6 +126,20 @@ class HitReader:
             if name not in self._readers and name.isdecimal():
                 self._readers[name] = LogReader(self._folder / name, self._positions.get(name))
         yield from self._readers.items()
+
+
+def count_bytes_behind(log: Path, position: Position) -> int:
+    """Count the bytes of one log that are not read yet at a position; it may be in use."""
+    left = 0
+    for segment in list_segments(log):
+        if segment < position.segment:
+            continue
+        try:
+            size = segment_path(log, segment).stat().st_size
+        except FileNotFoundError:  # it was recorded, and removed
+            continue
+        left += max(0, size - (position.offset if segment == position.segment else 0))
+    return left
 
 
 def _parse(lines: tuple[bytes, ...]) -> Iterator[tuple[int, Hit]]:

@@ -163,16 +163,17 @@ class Door:
 class _Arrival:
     """A connection that has not begun to send requests; closing it breaks none."""
 
+    task: asyncio.Task[None]
+    """What receives it: is there before others can want its place."""
+
     def __init__(self, since: float) -> None:
         self.quiet_since = since
-        self.task: asyncio.Task[None] | None = None
 
     def may_give_way(self, now: float) -> bool:  # noqa: ARG002 - the crowd's
         return True
 
     def give_way(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
+        self.task.cancel()
 
 
 async def _read_header(loop: asyncio.AbstractEventLoop, client: socket.socket) -> ProxyHeader:

@@ -132,6 +132,13 @@ def test_the_interfaces_own_network_may_send_only_if_that_is_said() -> None:
     assert send(admit(Access(ProxySettings(), Counters(), Clock()), neighbour)) == DENIED
 
 
+def test_a_listener_that_is_named_has_no_interface_of_its_own(clock: Clock) -> None:
+    rules = AccessSettings(networks=("loopback", "interface"))
+    access = Access(ProxySettings(listen_host="localhost", access=rules), Counters(), clock)
+    assert send(admit(access)) is None
+    assert send(admit(access, STRANGER)) == DENIED
+
+
 def test_the_networks_of_loopback_are_no_interfaces() -> None:
     assert find_networks_around(ip_address("127.0.0.1")) == frozenset()
 

@@ -26,6 +26,7 @@ from tests.waiting import until
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.injection import arrival
 from msys_track.injection.access import handshake
+from msys_track.injection.access.origin import Origin
 from msys_track.injection.access.settings import AccessSettings, ClientSettings
 from msys_track.keys.ring import KeyRing
 from msys_track.policy.guard import Guard
@@ -767,6 +768,74 @@ async def test_what_xclient_said_before_tls_counts_no_more_after_it(
         await client.say("EHLO mta.test")
         refused = await client.say("MAIL FROM:<a@example.com>")
         assert refused == "530 5.7.0 Authentication required"
+
+
+async def test_a_peer_whose_own_place_is_taken_meanwhile_does_not_come_back_by_tls(
+    open_proxy: Open, certificate: Certificate
+) -> None:
+    table = ClientSettings(max_connections=1)
+    harness = await open_proxy(xclient_from=(LOOPBACK,), clients={LOOPBACK: table})
+    async with TlsClient(harness.proxy.port, certificate) as client:
+        await client.say("EHLO mta.test")
+        assert (await client.say("XCLIENT ADDR=203.0.113.9")).startswith("220 ")
+        await client.say("EHLO mta.test")
+        async with Client(harness.proxy.port) as other:
+            assert other.greeting.startswith("220 ")
+            await client.start_tls()
+            assert await client.rest() == "421 4.7.0 Too many connections; try again later\r\n"
+            assert (await harness.client()).greeting.startswith("421 ")
+            assert (await other.say("NOOP")).startswith("250 ")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "answer"),
+    [
+        ("ADDR=[UNAVAILABLE]", "550 5.7.1 Relaying denied"),
+        ("PORT=4711", "250 "),
+        ("HELO=mx.test", "250 "),
+    ],
+)
+async def test_a_client_stays_where_xclient_does_not_say_its_address(
+    start: Start, attributes: str, answer: str
+) -> None:
+    harness = await start(access=AccessSettings(xclient_from=(LOOPBACK,)))
+    client = await harness.client()
+    await client.say("EHLO mta.test")
+    assert (await client.say(f"XCLIENT {attributes}")).startswith("220 ")
+    await client.say("EHLO mta.test")
+    assert (await client.say("MAIL FROM:<a@example.com>")).startswith(answer)
+
+
+async def test_a_client_whom_xclient_names_is_refused_at_its_limits(start: Start) -> None:
+    table = ClientSettings(max_connections=1)
+    clients = {ip_network("203.0.113.0/24"): table}
+    harness = await start(access=AccessSettings(xclient_from=(LOOPBACK,), clients=clients))
+    first, second = await harness.client(), await harness.client()
+    for client in (first, second):
+        await client.say("EHLO mta.test")
+    assert (await first.say("XCLIENT ADDR=203.0.113.9")).startswith("220 ")
+    refused = await second.say("XCLIENT ADDR=203.0.113.9")
+    assert refused == "421 4.7.0 Too many connections; try again later"
+    assert await second.rest() == ""
+
+
+async def test_a_client_on_a_unix_socket_has_no_address() -> None:
+    ours, theirs = socket.socketpair()
+    _, writer = await asyncio.open_connection(sock=ours)
+    origin = Origin.of(writer.transport)
+    assert (origin.client, origin.ip, str(origin)) == (None, None, "unknown")
+    writer.close()
+    theirs.close()
+
+
+async def test_recipients_are_counted_by_the_minute(start: Start) -> None:
+    table = ClientSettings(recipients_per_minute=1)
+    harness = await start(access=AccessSettings(clients={LOOPBACK: table}))
+    client = await harness.client()
+    await client.say("EHLO client.test")
+    await client.say("MAIL FROM:<a@example.com>")
+    assert (await client.say("RCPT TO:<b@example.com>")).startswith("250 ")
+    assert (await client.say("RCPT TO:<c@example.com>")).startswith("45")
 
 
 async def test_a_peer_at_its_limit_of_connections_may_still_name_its_client(start: Start) -> None:

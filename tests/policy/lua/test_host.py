@@ -134,6 +134,18 @@ def test_a_header_is_a_table_of_decoded_values() -> None:
     assert set_by(body, transaction(message=many)) == {"seen": "5000|4999"}
 
 
+def test_of_a_very_large_header_the_first_mebibyte_is_handed_in() -> None:
+    message = b"A: " + b"x" * 600_000 + b"\r\nA: " + b"y" * 600_000 + b"\r\n\r\n"
+    body = "local a = msg:header('A') msg:context_set(M, 'seen', #a .. '|' .. #a[1])"
+    assert set_by(body, transaction(message=message)) == {"seen": "1|600000"}
+
+
+def test_a_name_without_an_address_is_no_address() -> None:
+    body = "msg:context_set(M, 'to', table.concat(msg:address_header('To', 'all'), ' '))"
+    given = transaction(message=b"To: Jo <>, al@b.example\r\n\r\n")
+    assert set_by(body, given) == {"to": "al@b.example"}
+
+
 def test_addresses_in_headers_are_taken_apart() -> None:
     message = b'To: "Jo, X" <jo+shop@Example.org>, al@b.example\r\n\r\n'
     seen = set_by(
@@ -316,6 +328,22 @@ def test_a_module_beside_the_file_is_found_and_named_in_errors(tmp_path: Path) -
     with pytest.raises(PolicyFailedError) as caught:
         LuaPolicy(main, source).ask(Hook.EHLO, transaction())
     assert str(caught.value).startswith(f"{tmp_path}/lib/brand.lua:2: validate_ehlo: attempt to")
+
+
+def test_modules_of_one_name_in_two_folders_are_told_apart_in_errors(tmp_path: Path) -> None:
+    for folder, text in (
+        ("lib", "return {}"),
+        ("shop", "return { of = function(x) return x.y end }"),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "brand.lua").write_text(text)
+    source = (
+        b"require('lib.brand') local brand = require('shop.brand') local mod = {}\n"
+        b"function mod:validate_ehlo() brand.of(nil) end msys.registerModule('p', mod)"
+    )
+    with pytest.raises(PolicyFailedError) as caught:
+        LuaPolicy(tmp_path / "main.lua", source).ask(Hook.EHLO, transaction())
+    assert str(caught.value).startswith(f"{tmp_path}/shop/brand.lua:1: ")
 
 
 def test_a_module_may_be_named_from_the_folder_above_as_in_momentum(tmp_path: Path) -> None:

@@ -136,6 +136,15 @@ def test_what_is_the_upstreams_affair_is_passed_over_with_one_notice(call: str) 
     ]
 
 
+def test_a_notice_comes_once_though_a_failure_renews_the_state() -> None:
+    with capture_logs() as lines:
+        policy = lua("accept:esmtp_capability_remove('DSN') error('no')")
+        for _ in range(2):
+            with pytest.raises(PolicyFailedError, match=r"no$"):
+                policy.ask(Hook.EACH_RCPT, transaction())
+    assert [line["event"] for line in lines] == ["policy.notice"]
+
+
 def test_routes_can_be_read() -> None:
     seen = set_by("msg:context_set(M, 'r', msg:routing_domain() .. '|' .. msg:binding())")
     assert seen["r"] == "example.org|"
@@ -214,6 +223,12 @@ def test_a_mutex_locks_nothing() -> None:
 
 def test_the_message_can_be_read_as_it_came() -> None:
     changed("local text, size = msg:raw() assert(size == #text and text:sub(-6) == 'Body\\r\\n')")
+
+
+def test_a_message_that_is_too_large_for_a_policy_is_not_handed_in() -> None:
+    message = b"Subject: x\r\n\r\n" + bytes(4 << 20)
+    text = failure("msg:raw()", message=message)
+    assert f"the message has {len(message)} bytes, at most {4 << 20}" in text
 
 
 def test_an_assignment_that_has_no_effect_does_no_harm() -> None:

@@ -46,6 +46,8 @@ def rules_of(verdict: Verdict) -> list[str]:
         CHROME.format(78).replace("Windows NT 10.0; Win64; x64", "Linux; Android 7.0; CUBOT_X18"),
         # So must Firefox on an old Windows.
         "Mozilla/5.0 (Windows NT 6.1; Win64; x64; rv:115.0) Gecko/20100101 Firefox/115.0",
+        # The version that is supported the longest says so of newer ones too.
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:115.0) Gecko/20100101 Firefox/115.0",
         "Microsoft Office/16.0 (Windows NT 10.0; Microsoft Outlook 16.0.17126; Pro)",
         "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Thunderbird/128.5.0",
     ],
@@ -278,6 +280,16 @@ def test_all_links_within_a_minute_are_a_machines() -> None:
     assert classes == ["human"] * 3 + ["scanner"]
 
 
+def test_some_links_clicked_again_are_not_all_links() -> None:
+    judges = remembering(burst_seconds=1)
+    follow(judges, message_id="other", link_number=4)
+    classes = [
+        follow(judges, at=AT + 5_000 * each, link_number=number)
+        for each, number in enumerate([1, 2, 1, 2, 3, 1])
+    ]
+    assert classes == ["human"] * 6
+
+
 def test_links_of_old_tokens_are_told_apart_by_their_targets() -> None:
     judges = remembering()
     classes = []
@@ -305,6 +317,39 @@ def test_a_get_after_a_head_from_the_same_network_is_a_scanners() -> None:
     assert classify("192.0.2.200", 90) == "human"
     assert classify("198.51.100.1", 30) == "human"
     assert classify("192.0.2.9", 30, message="another") == "human"
+
+
+def test_a_head_counts_in_its_network_of_ipv6_and_without_an_address_nowhere() -> None:
+    classifier, windows = remembering()
+    windows.note_head(make_hit(at=AT, address="2001:db8:1::9", request={"method": "HEAD"}))
+    hidden = make_hit(at=AT, request={"method": "HEAD"})
+    del hidden["address"]
+    windows.note_head(hidden)
+    for address, expected in (("2001:db8:1:2::1", "scanner"), ("2001:db8:2::9", "human")):
+        hit = make_hit(at=AT + 30_000, address=address)
+        assert classifier.classify(hit).reader_class == expected
+
+
+def test_of_heads_the_last_ten_thousand_are_remembered() -> None:
+    classifier, windows = remembering()
+    for number in range(10_001):
+        windows.note_head({"at": AT, "address": "192.0.2.9", "message_id": str(number)})
+    classes = [
+        classifier.classify(make_hit(at=AT, message_id=str(number))).reader_class
+        for number in (0, 1)
+    ]
+    assert classes == ["human", "scanner"]
+
+
+@pytest.mark.parametrize(("off", "late"), [((), 1), ((Rule.BEFORE_DELIVERY,), 0)])
+def test_what_came_before_the_delivery_is_late_and_what_came_after_it_is_not(
+    off: tuple[Rule, ...], late: int
+) -> None:
+    judges = remembering(off=off)
+    for seconds in (0, 60):
+        follow(judges, at=AT + seconds * 1_000, message_id="a")
+    judges[1].note_accepted("a", AT + 30_000)
+    assert [each.entry.at for each in judges[1].take_late()] == [AT] * late
 
 
 def test_a_clock_that_was_set_back_does_no_harm() -> None:

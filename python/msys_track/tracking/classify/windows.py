@@ -217,12 +217,10 @@ class Windows:
 
     def _forget(self, now: int) -> None:
         """Forget messages that no window reaches any more, and the oldest where there are many."""
-        while self._messages:
-            entries = next(iter(self._messages.values()))
-            is_over = not entries or entries[-1].at >= now - self._kept_ms
-            if is_over and self._count <= self._max_entries:
-                return
-            if len(self._messages) == 1:
+        while len(self._messages) > 1:  # the newest is about to get its first entry
+            oldest = next(iter(self._messages.values()))
+            is_within_reach = oldest[-1].at >= now - self._kept_ms
+            if is_within_reach and self._count <= self._max_entries:
                 return
             self._count -= len(self._messages.popitem(last=False)[1])
 

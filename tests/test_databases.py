@@ -1,4 +1,4 @@
-"""SQLite files that others hold, make at the same moment, or that can't be where they should be."""
+"""SQLite files that others hold or make at the same moment, or that can't be where they should."""
 
 import sqlite3
 from contextlib import closing

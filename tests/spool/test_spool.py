@@ -627,7 +627,7 @@ async def test_a_defect_in_one_round_is_logged_and_not_the_end_of_them_all(
 @pytest.mark.parametrize(
     ("step", "event"), [("read_body", "spool.unread"), ("remove", "spool.not_recorded")]
 )
-async def test_an_error_of_the_disk_while_a_copy_is_sent_neither_loses_nor_doubles_it(
+async def test_an_error_of_the_disk_while_a_copy_is_sent_neither_loses_nor_doubles_it(  # noqa: PLR0913, PLR0917 - the parts of a spool
     step: str,
     event: str,
     make_spool: MakeSpool,

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -145,6 +146,19 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     linger = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     writer.transport.abort()
+
+
+async def test_who_hangs_up_within_the_handshake_of_tls_is_told() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        writer.close()
+
+    running = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with running:
+        address = Address("127.0.0.1", running.sockets[0].getsockname()[1])
+        tls = ssl.create_default_context()
+        with pytest.raises(NoAnswerError, match=r".+"):
+            await get(address, "/x", host="e.com", patience_seconds=30, tls=tls)
 
 
 async def test_a_reset_connection_is_no_answer() -> None:

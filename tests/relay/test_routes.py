@@ -342,6 +342,18 @@ async def test_who_leaves_while_it_finds_out_lets_the_next_mail_find_out(farm: F
     assert (await routes.deliver(transaction())).code == 250
 
 
+async def test_who_leaves_is_no_reason_to_take_an_upstream_for_down(farm: Farm) -> None:
+    await farm.add("only", {"DOT": [SILENCE, "250 2.0.0 Ok"]})
+    routes = farm.routes()
+    leaving = asyncio.create_task(routes.deliver(transaction()))
+    await until(lambda: farm.servers["only"].arrived)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert (await routes.deliver(transaction())).code == 250
+    assert not farm.counters["upstreams.went_down"]
+
+
 async def test_what_is_known_of_all_is_not_asked_for(farm: Farm) -> None:
     await farm.add("a", extensions=("8BITMIME", "DSN"))
     await farm.add("b", extensions=("8BITMIME",))

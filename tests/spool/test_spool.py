@@ -15,7 +15,6 @@ from tests.spool.conftest import (
     DOWN,
     LOST,
     MESSAGE,
-    POLL_SECONDS,
     FakeUpstream,
     MakeSpool,
     SetClock,
@@ -404,29 +403,31 @@ async def test_a_spool_that_never_began_ends_as_well(
 
 
 async def test_what_was_claimed_when_the_end_came_is_free_for_the_next_worker(
-    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock
+    make_spool: MakeSpool,
+    upstream: FakeUpstream,
+    clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    spool = await make_spool()
+    spool, loop, has_begun = await make_spool(), asyncio.get_running_loop(), threading.Event()
+    claim, closings = queue.claim_due, list[asyncio.Task[None]]()
+
+    def begin_to_close() -> None:
+        closings.append(loop.create_task(spool.close()))
+        loop.call_soon(has_begun.set)
+
+    def claim_at_the_end(*arguments: Any, **named: Any) -> list[KeptCopy]:
+        if claimed := claim(*arguments, **named):
+            loop.call_soon_threadsafe(begin_to_close)
+            has_begun.wait(30)
+        return claimed
+
+    monkeypatch.setattr(queue, "claim_due", claim_at_the_end)
     await keep(spool)
-    is_held, goes_on = threading.Event(), threading.Event()
-
-    def render_slowly() -> Iterator[Delivery]:
-        is_held.set()
-        goes_on.wait(30)
-        yield delivery("late@example.com")
-
-    keeping = asyncio.create_task(
-        spool.keep((), render_slowly(), envelope_id="e2", why="451 4.4.1 Down")
-    )
-    await until(is_held.is_set)
     clock.pass_time(100)
-    await asyncio.sleep(10 * POLL_SECONDS)  # the round that finds it due waits for the thread
-    closing_spool = asyncio.create_task(spool.close())
-    await asyncio.sleep(0)
-    goes_on.set()
-    await asyncio.gather(keeping, closing_spool)
+    await until(lambda: closings)
+    await closings[0]
     assert upstream.tried == []
-    assert [copy.claimed_by for copy in copies(spool)] == [None, None]
+    assert [copy.claimed_by for copy in copies(spool)] == [None]
 
 
 # The clock

@@ -9,10 +9,12 @@ from msys_track.config.configuration import Configuration
 from msys_track.config.load import load
 from msys_track.errors import SettingsError
 from msys_track.keys.file import create
+from msys_track.report.sparkpost.api_keys import Scope, make_api_key
 from msys_track.service.assembly import load_keys, load_tenant_keys, load_tracker, reload_table
 from msys_track.service.consumer import consume
 from msys_track.service.file_limit import fit_clients
 from msys_track.service.hits import WorkerHits, find_events_folder
+from msys_track.service.report import load_report
 from msys_track.service.share import count_workers
 
 REPORT = '[report]\nstore = "events.sqlite"\n'
@@ -43,6 +45,14 @@ def test_keys_that_went_after_the_configuration_was_read_are_a_fault_of_it(
         load_keys(read)
     with pytest.raises(SettingsError, match=r'tenant."click\.shop\.test"\.keys: .*tenant\.toml: '):
         load_tenant_keys(read)
+
+
+def test_a_report_for_programs_alone_needs_no_users(tmp_path: Path) -> None:
+    make_api_key(tmp_path / "api-keys.toml", "billing", [Scope.EVENTS])
+    read = configure(tmp_path, REPORT + 'api_keys = "api-keys.toml"\n')
+    loaded = load_report(read.path)
+    assert loaded is not None
+    assert loaded.users is None
 
 
 def test_a_table_that_is_gone_does_not_take_the_place_of_what_is_in_force(tmp_path: Path) -> None:

@@ -31,6 +31,15 @@ def test_a_snapshot_does_not_move() -> None:
     assert dict(counters.snapshot()) == {"messages.accepted": 2, "copies.links": 7}
 
 
+def test_many_different_groups_are_added_up() -> None:
+    counters = Counters()
+    for number in range(300):
+        counters.add_each(((f"one.{number}", 1), ("all", 2)))
+    assert counters["all"] == 600
+    assert counters["one.299"] == 1
+    assert len(counters.snapshot()) == 301
+
+
 def test_named_counters_are_there_from_the_start() -> None:
     counters = Counters(("clicks", "opens"))
     counters.add("opens")

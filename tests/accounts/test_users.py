@@ -13,12 +13,14 @@ import pytest
 from msys_track.accounts import users as users_file
 from msys_track.accounts.passwords import Cost, PasswordHash
 from msys_track.accounts.users import (
+    MAX_SUBACCOUNT,
     Login,
     User,
     Users,
     UsersBusyError,
     add_user,
     fold_name,
+    read_login,
     read_users,
     remove_user,
 )
@@ -213,6 +215,24 @@ def test_what_mail_counts_for_stands_behind_the_name(
     users: Users, name: str, login: Login | None
 ) -> None:
     assert check(users, name) == login
+
+
+@pytest.mark.parametrize(
+    ("name", "login"),
+    [
+        ("shop:X-MSYS-Subaccount=7", Login(user="shop", subaccount_id=7)),
+        (
+            f"shop:x-msys-subaccount={MAX_SUBACCOUNT}",
+            Login(user="shop", subaccount_id=MAX_SUBACCOUNT),
+        ),
+        (f"shop:x-msys-subaccount={MAX_SUBACCOUNT + 1}", Login(user="shop")),
+        ("shop:x y", Login(user="shop:x y")),
+    ],
+)
+def test_a_name_that_the_upstream_checks_says_what_mail_counts_for(
+    name: str, login: Login
+) -> None:
+    assert read_login(name) == login
 
 
 def test_a_pair_that_was_right_is_not_hashed_again(

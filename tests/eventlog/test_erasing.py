@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from msys_track.eventlog.erasing import ERASED_EVENT, Recipient, erase_in_log, is_erased
+from msys_track.errors import SinkError
+from msys_track.eventlog.erasing import (
+    ERASED_EVENT,
+    Recipient,
+    erase_in_file,
+    erase_in_log,
+    is_erased,
+)
 from msys_track.eventlog.reader import LogReader
 from msys_track.eventlog.writer import LogWriter
 
@@ -96,3 +103,17 @@ def test_a_line_that_is_being_written_is_left(tmp_path: Path) -> None:
     before = segment.read_bytes()
     assert erase(tmp_path, "jo@shop.test") == 0
     assert segment.read_bytes() == before
+
+
+def test_a_file_without_lines_has_none_to_erase(tmp_path: Path) -> None:
+    noted: list[int] = []
+    empty = tmp_path / "empty.ndjson"
+    empty.touch()
+    for path in (empty, tmp_path / "removed.ndjson"):
+        assert erase_in_file(path, Recipient("jo@shop.test"), noted.append) == 0
+    assert noted == [0]
+
+
+def test_a_file_that_can_not_be_erased_in_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match="can't be written: Is a directory"):
+        erase_in_file(tmp_path, Recipient("jo@shop.test"), lambda _: None)

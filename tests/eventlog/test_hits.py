@@ -28,7 +28,8 @@ from tests.tokens import TOKENS, claims, claims_of
 from tests.waiting import ask_until
 
 from msys_track.errors import SinkError
-from msys_track.eventlog.hits import HitLog, HitLogWatch, open_hit_log
+from msys_track.eventlog import hits
+from msys_track.eventlog.hits import HitLog, HitLogWatch, PlainHitLog, open_hit_log
 from msys_track.eventlog.lines import write_hit
 from msys_track.eventlog.reader import LogReader
 from msys_track.eventlog.settings import EventsSettings
@@ -66,15 +67,15 @@ AGES = st.integers(0, 2**48 - 1)
 @settings(max_examples=examples(20), deadline=None)
 @given(st.lists(st.tuples(claims(), AGES, ADDRESSES, TEXTS, TEXTS), min_size=1, max_size=20))
 def test_the_core_writes_the_lines_that_python_writes(
-    hits: list[tuple[Claims, int, str | None, str | None, str | None]],
+    read: list[tuple[Claims, int, str | None, str | None, str | None]],
 ) -> None:
     with TemporaryDirectory() as folder:
         log = open_hit_log(Path(folder), SETTINGS)
-        for hit in hits:
+        for hit in read:
             assert log.put_hit(*hit, '{"suffix":"\\""}')
         assert log.close(30) == 0
         lines = read_hits(Path(folder))
-    for line, (said, at, address, agent, language) in zip(lines, hits, strict=True):
+    for line, (said, at, address, agent, language) in zip(lines, read, strict=True):
         wanted = write_hit(said, at, address, agent, language, '{"suffix":"\\""}')
         assert without_id(line) == without_id(wanted)
         assert json.loads(line)["id"][:14] == json.loads(wanted)["id"][:14]
@@ -247,6 +248,27 @@ def test_a_deleted_log_that_another_process_has_taken_is_left_to_it(
     assert log.close(5) == other.close(5) == 0
     assert read_hits(tmp_path, 0) == [b"theirs"]
     assert read_hits(tmp_path, 1) == [b"ours"]
+
+
+def test_no_process_gets_a_log_where_there_are_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hits, "_MAX_WRITERS", 2)  # that of the core is compiled in
+    logs = [PlainHitLog(tmp_path, SETTINGS) for _ in range(2)]
+    with pytest.raises(SinkError, match="2 processes write hits there; end some"):
+        PlainHitLog(tmp_path, SETTINGS)
+    assert [log.close(5) for log in logs] == [0, 0]
+
+
+def test_without_the_core_hits_are_written_in_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hits, "_CoreHitLog", None)
+    log = open_hit_log(tmp_path, SETTINGS)
+    assert isinstance(log, PlainHitLog)
+    assert log.put_line(b"one")
+    assert log.close(5) == 0
+    assert read_hits(tmp_path) == [b"one"]
 
 
 def test_a_full_disk_delays_hits_and_loses_what_memory_cannot_hold(

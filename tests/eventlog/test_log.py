@@ -9,10 +9,11 @@ import pytest
 from tests.small_disk import small_disk
 
 from msys_track.errors import SinkError
+from msys_track.eventlog import reader as reader_room
 from msys_track.eventlog.position import Position, PositionFile
 from msys_track.eventlog.reader import LinesGoneError, LogReader
 from msys_track.eventlog.retention import remove_segments
-from msys_track.eventlog.segments import list_segments, segment_path
+from msys_track.eventlog.segments import list_segments, read_end, segment_path
 from msys_track.eventlog.writer import LogLockedError, LogWriter
 
 
@@ -132,6 +133,15 @@ def test_a_position_is_kept(tmp_path: Path) -> None:
         file.load()
 
 
+def test_a_position_that_can_not_be_read_or_kept_is_told(tmp_path: Path) -> None:
+    (tmp_path / "store.json").mkdir()
+    with pytest.raises(SinkError, match="can't be read: Is a directory"):
+        PositionFile(tmp_path / "store.json").load()
+    (tmp_path / "positions").write_text("")
+    with pytest.raises(SinkError, match="can't be written: "):
+        PositionFile(tmp_path / "positions" / "store.json").save(Position(5, 70, 9))
+
+
 def test_a_reader_waits_for_a_log_that_does_not_exist_yet(tmp_path: Path) -> None:
     reader = LogReader(tmp_path / "events")
     assert reader.read() is None
@@ -192,6 +202,39 @@ def test_a_log_that_begins_anew_is_read_from_its_first_line(tmp_path: Path) -> N
         reader.read()
     assert reader.skip_gone() == 0
     assert read_on(reader) == [b"three"]
+
+
+def test_a_reader_whose_log_was_deleted_waits_for_another(tmp_path: Path) -> None:
+    with LogWriter(tmp_path / "events") as writer:
+        writer.append([b"one"])
+    reader = LogReader(tmp_path / "events")
+    assert read_on(reader) == [b"one"]
+    shutil.rmtree(tmp_path / "events")
+    assert LogReader(tmp_path / "events", reader.position).read() is None
+    reader.close()
+
+
+@pytest.mark.parametrize("last", [[], [b"two"]])
+def test_a_segment_that_is_finished_while_it_is_read_is_read_whole(
+    last: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LogWriter(tmp_path) as writer:
+        writer.append([b"one"])
+        reader = LogReader(tmp_path)
+        assert read_on(reader) == [b"one"]
+
+        def finish_and_read_end(folder: Path) -> tuple[int, int]:
+            """Let the writer go on just behind the reader's back."""
+            monkeypatch.undo()
+            if last:
+                writer.append(last)
+            writer.begin_segment(begun_before=2e10)
+            writer.append([b"three"])
+            return read_end(folder)
+
+        monkeypatch.setattr(reader_room, "read_end", finish_and_read_end)
+        assert read_on(reader) == [*last, b"three"]
+    reader.close()
 
 
 @pytest.mark.parametrize("damage", [b"one\n\0\0\0\nfive\n", b"one\ntw", b"one\n"])
@@ -260,6 +303,49 @@ def test_a_deleted_folder_is_made_again_and_the_sequence_goes_on(tmp_path: Path)
         with pytest.raises(LogLockedError):
             LogWriter(log)
     assert segment_path(log, 3).read_bytes() == b"three\n"
+
+
+def test_the_newest_segment_is_made_again_and_the_sequence_goes_on(tmp_path: Path) -> None:
+    with LogWriter(tmp_path, segment_bytes=4) as writer:
+        writer.append([b"one"])
+        writer.append([b"two"])
+        segment_path(tmp_path, 2).unlink()
+        assert writer.append([b"three"]) == 3
+    assert list_segments(tmp_path) == [1, 3]
+
+
+def test_a_writer_without_a_folder_goes_on_once_there_can_be_one(tmp_path: Path) -> None:
+    log = tmp_path / "events"
+    with LogWriter(log) as writer:
+        writer.append([b"one"])
+        shutil.rmtree(log)
+        log.write_text("in the way")
+        with pytest.raises(SinkError, match="can't be written: "):
+            writer.begin_segment(begun_before=0)
+        with pytest.raises(SinkError, match="can't be written: "):
+            writer.append([b"two"])
+        log.unlink()
+        assert writer.append([b"two"]) == 2
+    assert segment_path(log, 2).read_bytes() == b"two\n"
+
+
+def test_a_writer_whose_log_was_taken_goes_on_once_it_is_free(tmp_path: Path) -> None:
+    log = tmp_path / "events"
+    with LogWriter(log) as writer:
+        writer.append([b"one"])
+        shutil.rmtree(log)
+        with LogWriter(log), pytest.raises(LogLockedError, match="another process"):
+            writer.append([b"two"])
+        assert writer.append([b"two"]) == 2
+    assert segment_path(log, 2).read_bytes() == b"two\n"
+
+
+def test_a_log_that_is_no_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "events").write_text("")
+    reader = LogReader(tmp_path / "events")
+    for act in (reader.read, reader.skip_gone):
+        with pytest.raises(SinkError, match="can't be read: Not a directory"):
+            act()
 
 
 def test_of_lines_that_do_not_fit_on_the_disk_none_is_written(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from msys_track.errors import SinkError
 from msys_track.kept_mail.form import (
     MAX_SHAPES,
     KeptLink,
@@ -59,6 +60,20 @@ def test_a_file_of_another_kind_is_passed_over(tmp_path: Path, content: str) -> 
     (file,) = tmp_path.glob("**/*.json")
     file.write_text(content, encoding="utf-8")
     assert list_mails(tmp_path, MAIL.campaign) == []
+
+
+def test_a_file_that_can_not_be_read_is_told(tmp_path: Path) -> None:
+    save_mail(tmp_path, MAIL)
+    (file,) = tmp_path.glob("*/*.json")
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(SinkError, match="can't be read: Is a directory"):
+        read_mail(tmp_path, MAIL.campaign, MAIL.shape)
+
+
+def test_a_folder_that_can_not_be_looked_through_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match="can't be read: File name too long"):
+        list_mails(tmp_path / ("x" * 300), MAIL.campaign)
 
 
 def test_the_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:

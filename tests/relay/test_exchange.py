@@ -64,6 +64,22 @@ async def test_what_is_added_in_one_turn_leaves_in_one_write(relay: Relay) -> No
     assert [each.code for each in await asking] == [250, 250, 250]
 
 
+async def test_recipients_that_come_while_others_are_asked_are_asked_next(relay: Relay) -> None:
+    gate = asyncio.Event()
+    script = {"RCPT TO:<a@example.com>": say("250 2.1.5 Ok", when=gate)}
+    server, upstream = await relay(script)
+    exchange = upstream.begin(SENDER, ())
+    first = exchange.add_recipient(A)
+    await until(lambda: any(each.startswith("RCPT") for each in server.commands))
+    later = [exchange.add_recipient(each) for each in (B, C)]
+    gate.set()
+    assert [(await each).code for each in (first, *later)] == [250] * 3
+    assert [each for each in server.commands if each.startswith("MAIL")] == [
+        "MAIL FROM:<from@example.com>"
+    ]
+    exchange.drop()
+
+
 async def test_recipients_that_come_later_join_the_same_transaction(relay: Relay) -> None:
     server, upstream = await relay()
     exchange = upstream.begin(SENDER, ())

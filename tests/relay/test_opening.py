@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +15,7 @@ from tests.captured_logs import capture_logs
 from tests.certificates import Certificate, make_certificate
 from tests.relay.conftest import Relay, refusal_of, transaction
 from tests.upstreams import Answer, say, stock_aiosmtpd
+from tests.waiting import until
 
 from msys_track.errors import SettingsError
 from msys_track.relay import opening
@@ -609,6 +611,40 @@ async def test_localhost_is_found_by_its_name(relay: Relay) -> None:
     server, upstream = await relay(host="localhost")
     await upstream.deliver(transaction())
     assert len(server.taken) == 1
+
+
+async def test_what_differs_between_addresses_is_told_of_each(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, upstream = await relay(host="mx.test")
+    # No connection leads to the broadcast address (RFC 919 section 7).
+    answer_names(monkeypatch, ["127.0.0.2", "255.255.255.255"])
+    refusal = await refusal_of(upstream.deliver(transaction()))
+    reasons = refusal.removeprefix(UNUSABLE).split("; ")
+    assert reasons[0] == "no connection: Connection refused"
+    assert reasons[1].startswith("no connection: ")
+    assert len(set(reasons)) == 2
+
+
+async def test_a_server_that_hangs_up_within_the_handshake_is_told(client: Client) -> None:
+    async with talks(OFFER, b"220 go\r\n") as (port, _):
+        refusal = await refusal_of(
+            client(port, tls="require", tls_verify=False).deliver(transaction())
+        )
+    assert re.fullmatch(rf"{UNUSABLE}TLS failed: .+", refusal)
+
+
+async def test_a_client_that_leaves_within_the_handshake_ends_the_connection(
+    client: Client,
+) -> None:
+    async with talks(OFFER, b"220 go\r\n", b"") as (port, heard):
+        delivering = asyncio.create_task(
+            client(port, tls="require", tls_verify=False).deliver(transaction())
+        )
+        await until(lambda: len(heard) == 3)  # EHLO, STARTTLS and the first of the handshake
+        delivering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await delivering
 
 
 async def test_a_unix_socket_takes_mail(tmp_path: Path, client: Client) -> None:

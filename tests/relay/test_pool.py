@@ -9,9 +9,11 @@ from tests.upstreams import HANG_UP, Answer, say
 from tests.waiting import until
 
 from msys_track.errors import UpstreamError
+from msys_track.relay.identity import Identity
 from msys_track.relay.opening import Opener
 from msys_track.relay.pool import Pool
 from msys_track.relay.settings import UpstreamSettings
+from msys_track.smtp.proxies import IDENT
 
 pytestmark = pytest.mark.anyio
 
@@ -240,3 +242,36 @@ async def test_no_place_is_lost_whatever_happens(relay: Relay) -> None:
     await asyncio.gather(*last)
     # Not `most_connections`: the server still counts what was left, until it reads its end.
     await until(lambda: server.open_connections == 3)
+
+
+async def test_a_connection_that_is_free_goes_past_those_who_have_left(relay: Relay) -> None:
+    server, _ = await relay()
+    pool = Pool(Opener(UpstreamSettings(port=server.port, max_connections=1)))
+    connection, _ = await pool.acquire()
+    gone, waiting = (asyncio.create_task(pool.acquire()) for _ in range(2))
+    await until(lambda: pool.measure()["upstream.waiting"] == 2)
+    gone.cancel()
+    pool.release(connection)
+    assert await waiting == (connection, False)
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    pool.release(connection)
+    pool.close()
+    assert pool.measure()["upstream.connections"] == 0
+
+
+async def test_a_connection_that_leads_back_by_now_is_not_handed_on(relay: Relay) -> None:
+    other = Identity()
+    server, _ = await relay({"GREETING": [f"220 other.test {IDENT} {other.mark}", "220 ready"]})
+    opener = Opener(UpstreamSettings(port=server.port, max_connections=1))
+    pool = Pool(opener)
+    connection, _ = await pool.acquire()
+    waiting = asyncio.create_task(pool.acquire())
+    await until(lambda: pool.measure()["upstream.waiting"] == 1)
+    opener.identity.note(other.ids, set())
+    pool.release(connection)
+    fresh, is_fresh = await waiting
+    assert is_fresh
+    assert fresh is not connection
+    pool.release(fresh)
+    pool.close()

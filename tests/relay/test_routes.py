@@ -328,3 +328,64 @@ async def test_a_dropped_transaction_lets_the_next_mail_find_out(farm: Farm) -> 
     assert (await routes.deliver(transaction())).code == 250
     gate.set()
     assert (await asked).code == 250
+
+
+async def test_who_leaves_while_it_finds_out_lets_the_next_mail_find_out(farm: Farm) -> None:
+    await farm.add("only", {"GREETING": [HANG_UP, SILENCE, "220 ready"]})
+    routes = farm.routes()
+    await refusal_of(routes.deliver(transaction()))
+    probe = asyncio.create_task(routes.deliver(transaction()))
+    await until(lambda: len(farm.servers["only"].dialogues) == 2)
+    probe.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await probe
+    assert (await routes.deliver(transaction())).code == 250
+
+
+async def test_who_leaves_is_no_reason_to_take_an_upstream_for_down(farm: Farm) -> None:
+    await farm.add("only", {"DOT": [SILENCE, "250 2.0.0 Ok"]})
+    routes = farm.routes()
+    leaving = asyncio.create_task(routes.deliver(transaction()))
+    await until(lambda: farm.servers["only"].arrived)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert (await routes.deliver(transaction())).code == 250
+    assert not farm.counters["upstreams.went_down"]
+
+
+async def test_what_is_known_of_all_is_not_asked_for(farm: Farm) -> None:
+    await farm.add("a", extensions=("8BITMIME", "DSN"))
+    await farm.add("b", extensions=("8BITMIME",))
+    routes = farm.routes()
+    asked = await routes.capabilities()
+    connections = [len(each.dialogues) for each in farm.servers.values()]
+    assert await routes.capabilities() == asked
+    assert connections == [len(each.dialogues) for each in farm.servers.values()] == [1, 1]
+    assert asked.eight_bit_mime
+
+
+async def test_the_answer_of_one_that_puts_off_is_told_rather_than_that_the_next_is_down(
+    farm: Farm,
+) -> None:
+    await farm.add("first", {"RCPT": "450 4.2.0 later"}, next_on_4xx=True)
+    await farm.add("second", {"GREETING": HANG_UP}, priority=20)
+    await farm.add("third", {"RCPT": "451 4.3.0 later too"}, priority=30, next_on_4xx=True)
+    assert await refusal_of(farm.routes().deliver(transaction())) == "450 4.2.0 later"
+
+
+async def test_a_transaction_that_asked_about_nobody_is_sent_as_any(farm: Farm) -> None:
+    await farm.add("only")
+    exchange = farm.routes().begin("from@example.com", ())
+    assert (await exchange.deliver(transaction())).code == 250
+    exchange.drop()
+
+
+async def test_the_answer_for_a_client_that_is_gone_is_left(farm: Farm) -> None:
+    await farm.add("only", {"RCPT": ["250 2.1.5 Ok", "250 2.1.5 Ok"]})
+    exchange = farm.routes().begin("from@example.com", ())
+    gone, other = map(exchange.add_recipient, to("a@example.com", "b@example.com"))
+    gone.cancel()
+    assert (await other).code == 250
+    assert gone.cancelled()
+    exchange.drop()

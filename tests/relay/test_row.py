@@ -202,3 +202,25 @@ async def test_an_upstream_that_is_down_is_noted_for_each(relay: Relay) -> None:
     await server.close()
     results = await send(upstream, *row())
     assert [each[:9] for each in results] == ["451 4.4.1"] * 4
+
+
+@pytest.mark.parametrize("extensions", [EXTENSIONS, []], ids=["pipelining", "one by one"])
+async def test_an_address_that_no_command_can_carry_is_refused_and_the_others_go_out(
+    relay: Relay, extensions: list[str]
+) -> None:
+    server, upstream = await relay(extensions=extensions)
+    results = await send(
+        upstream, *(transaction(each) for each in (READERS[0], "a@b\r\n.com", READERS[1]))
+    )
+    assert [each.partition(" ")[0] for each in results] == ["250", "553", "250"]
+    assert readers_served(server) == READERS[:2]
+
+
+async def test_a_message_that_the_upstream_can_not_carry_is_refused_and_the_others_go_out(
+    relay: Relay,
+) -> None:
+    server, upstream = await relay(extensions=["PIPELINING"])
+    wide = transaction(READERS[1], message=b"Subject: x\r\n\r\ngr\xc3\xbcn\r\n")
+    results = await send(upstream, transaction(READERS[0]), wide, transaction(READERS[2]))
+    assert [each.partition(" ")[0] for each in results] == ["250", "554", "250"]
+    assert readers_served(server) == [READERS[0], READERS[2]]

@@ -17,7 +17,9 @@ from tests.process_tree import children
 from tests.processes import PATIENCE_SECONDS, Server, run
 from tests.service.running_proxy import wait_until
 from tests.service.running_tracker import Tracker
+from tests.waiting import until
 
+from msys_track.service import serve
 from msys_track.service.serve import ServerProcess
 from msys_track.testing.mailbox import MailServer
 
@@ -131,6 +133,102 @@ async def test_a_program_that_is_gone_for_a_moment_is_tried_again(
                 await asyncio.sleep(0.05)
     server.stop()
     await asyncio.wait_for(running, 20)
+
+
+NOTES_HANGUPS = """
+trap 'echo >> hangups' HUP
+trap 'exit 0' TERM
+echo > begun
+while :; do sleep 0.02; done
+"""
+
+
+def make_server(folder: Path, script: str) -> ServerProcess:
+    return ServerProcess("proxy", ["sh", "-c", script], folder, os.open(os.devnull, os.O_RDONLY))
+
+
+def say_ready(folder: Path) -> None:
+    """Say it in a server's place."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+        client.sendto(b"READY=1", str(folder / "proxy"))
+
+
+@pytest.mark.anyio
+async def test_a_signal_waits_until_a_server_can_take_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server = make_server(tmp_path, NOTES_HANGUPS)
+    running = asyncio.create_task(server.run())
+    await until((tmp_path / "begun").exists)
+    for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGHUP):
+        server.pass_on(number)
+    assert not (tmp_path / "hangups").exists()
+    say_ready(tmp_path)
+    await until((tmp_path / "hangups").exists)
+    server.stop()
+    await asyncio.wait_for(running, 20)
+    assert (tmp_path / "hangups").read_text() == "\n"
+
+
+@pytest.mark.anyio
+async def test_a_server_that_ran_for_a_while_is_begun_again_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "_STABLE_SECONDS", 0.0)
+    monkeypatch.setattr(serve, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.chdir(tmp_path)
+    server = make_server(tmp_path, "until [ -e goes ]; do sleep 0.01; done")
+    running = asyncio.create_task(server.run())
+    say_ready(tmp_path)
+    await asyncio.wait_for(server.is_up.wait(), 20)
+    with capture_logs() as logs:
+        (tmp_path / "goes").touch()
+        await until(lambda: len(logs) >= 3)
+    assert {each["again_in_seconds"] for each in logs} == {0.01}
+    server.stop()
+    await asyncio.wait_for(running, 20)
+
+
+@pytest.mark.anyio
+async def test_a_server_that_is_stopped_while_it_is_made_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server = make_server(tmp_path, "exec sleep 60")
+    running = asyncio.create_task(server.run())
+    await asyncio.sleep(0)
+    server.stop()
+    await asyncio.wait_for(running, 20)
+
+
+IGNORES_ONE = f"""
+trap '[ -e told ] && exit 0; echo > told' TERM
+{sys.executable} -c 'import os, socket
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as top:
+    top.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])'
+echo > begun
+while :; do sleep 0.02; done
+"""
+
+
+@pytest.mark.anyio
+async def test_a_second_signal_to_stop_is_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["sh", "-c", IGNORES_ONE]
+    serving = asyncio.create_task(serve.serve_all([("proxy", command)]))
+    await until((tmp_path / "begun").exists)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await until((tmp_path / "told").exists)
+    assert not serving.done()
+    os.kill(os.getpid(), signal.SIGTERM)
+    try:
+        assert await asyncio.wait_for(serving, 20) == 0
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
+            asyncio.get_running_loop().remove_signal_handler(number)
 
 
 def test_it_stops_at_once_while_a_server_that_died_waits_to_be_begun_again(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.shared_corpus import messages, needs_corpus
 from tests.signing.conftest import KeyPair
 from tests.thoroughness import examples, some_of
 
+from msys_track.errors import SettingsError
 from msys_track.metrics import Counters
 from msys_track.signing.settings import DkimSettings
 from msys_track.signing.signer import Signer
@@ -151,6 +153,8 @@ def test_an_internationalised_domain_is_known_by_its_ascii_form(pair: KeyPair) -
         (b"Subject: x\r\n\r\nx\r\n", "there are 0 From fields"),
         (b"From: a@example.com\r\nfrom: b@example.com\r\n\r\nx\r\n", "there are 2 From fields"),
         (b"From: nobody\r\n\r\nx\r\n", "From has no address"),
+        (b"From: a@\xff.example\r\n\r\nx\r\n", "From has no domain"),
+        ("From: a@\u2024.example\r\n\r\nx\r\n".encode(), "From has no domain"),
         (b"From: a@example.com\r\nno field\r\n\r\nx\r\n", "line 2 or one that continues it"),
         (b"From: a@example.com\r\n\r\nbare\nline\r\n", "a CR or LF stands alone"),
         (b"From: a@example.com\r\nX: a\rb\r\n\r\nx\r\n", "line 2 or one that continues it"),
@@ -166,6 +170,25 @@ def test_mail_that_can_not_be_signed_goes_out_as_it_is(
     assert counters.snapshot() == {"dkim.failed": 1}
     assert [each["event"] for each in logs] == ["dkim.failed"]
     assert why in logs[0]["why"]
+
+
+def test_a_defect_in_signing_costs_the_signature_alone(pair: KeyPair) -> None:
+    def break_down() -> float:
+        raise ZeroDivisionError
+
+    counters = Counters()
+    domain = DkimSettings(selector="mail", private_key=pair.file)
+    signer = Signer({"example.com": domain}, counters.add, clock=break_down)
+    with capture_logs() as logs:
+        assert sign(signer, MESSAGE) == MESSAGE
+    assert counters.snapshot() == {"dkim.failed": 1}
+    assert [each["event"] for each in logs] == ["dkim.failed"]
+
+
+def test_a_key_that_can_not_be_used_is_named_by_its_domain(tmp_path: Path) -> None:
+    domain = DkimSettings(selector="mail", private_key=tmp_path / "none.pem")
+    with pytest.raises(SettingsError, match=r'dkim\."example\.com"\.private_key: .*none\.pem: '):
+        Signer({"example.com": domain}, Counters().add)
 
 
 HEADERS = st.lists(

@@ -1,6 +1,8 @@
 """What is kept is sent again until the upstream takes or refuses it, by one of the workers."""
 
 import asyncio
+import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
@@ -25,9 +27,12 @@ from msys_track.errors import PartlyTakenError, SpoolError, SpoolFullError
 from msys_track.metrics import Counters
 from msys_track.relay.transaction import Delivery
 from msys_track.smtp.path import Recipient
+from msys_track.spool import queue
+from msys_track.spool import spool as spool_room
 from msys_track.spool.copy import KeptCopy
 from msys_track.spool.file import SpoolFile
 from msys_track.spool.queue import read_copies
+from msys_track.spool.settings import SpoolSettings
 from msys_track.spool.spool import Spool
 
 pytestmark = pytest.mark.anyio
@@ -305,6 +310,24 @@ async def test_copies_are_taken_one_by_one_so_that_they_may_be_rendered_then(
 # Several workers
 
 
+async def test_no_more_is_sent_at_once_than_memory_is_to_hold(
+    make_spool: MakeSpool,
+    upstream: FakeUpstream,
+    clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(spool_room, "_MAX_SENT_BYTES", 2 * len(MESSAGE))
+    upstream.opened = asyncio.Event()
+    spool = await make_spool(copies_at_once=10)
+    await keep(spool, *(delivery(f"{name}@example.com") for name in "abcde"))
+    clock.pass_time(100)
+    await until(lambda: len(upstream.tried) == 2)
+    await pass_hours(clock, 1)
+    assert len(upstream.tried) == 2
+    upstream.opened.set()
+    await until(lambda: len(upstream.taken) == 5)
+
+
 async def test_two_workers_never_send_the_same_copy(
     make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock
 ) -> None:
@@ -366,6 +389,47 @@ async def test_what_is_cut_off_at_the_end_is_free_for_the_next_worker(
     await until(lambda: upstream.reached == ["to@example.com"])
 
 
+async def test_a_spool_that_never_began_ends_as_well(
+    tmp_path: Path, upstream: FakeUpstream
+) -> None:
+    spool = Spool(
+        SpoolSettings(mode="partial", path=tmp_path / "spool"),
+        upstream,
+        Counters(),
+        hostname="proxy.example.com",
+    )
+    await spool.close()
+    assert not (tmp_path / "spool").exists()
+
+
+async def test_what_was_claimed_when_the_end_came_is_free_for_the_next_worker(
+    make_spool: MakeSpool,
+    upstream: FakeUpstream,
+    clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spool, loop, has_begun = await make_spool(), asyncio.get_running_loop(), threading.Event()
+    claim, closings = queue.claim_due, list[asyncio.Task[None]]()
+
+    def begin_to_close() -> None:
+        closings.append(loop.create_task(spool.close()))
+        loop.call_soon(has_begun.set)
+
+    def claim_at_the_end(*arguments: Any, **named: Any) -> list[KeptCopy]:
+        if claimed := claim(*arguments, **named):
+            loop.call_soon_threadsafe(begin_to_close)
+            has_begun.wait(30)
+        return claimed
+
+    monkeypatch.setattr(queue, "claim_due", claim_at_the_end)
+    await keep(spool)
+    clock.pass_time(100)
+    await until(lambda: closings)
+    await closings[0]
+    assert upstream.tried == []
+    assert [copy.claimed_by for copy in copies(spool)] == [None]
+
+
 # The clock
 
 
@@ -385,16 +449,19 @@ async def test_a_jump_of_the_time_of_day_changes_nothing(
     assert upstream.taken == []
 
 
+@pytest.mark.parametrize("starts", [("first", "second"), ("", "")])
 async def test_after_a_restart_of_the_machine_all_is_due_and_keeps_its_age(
-    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock
+    starts: tuple[str, str], make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock
 ) -> None:
+    # Where the system names no start, uptime that went back shows it.
+    clock.boot_id = starts[0]
     upstream.answers["to@example.com"] = refused("450 4.2.0 later")
     spool = await make_spool(give_up_hours=3)
     await keep(spool)
     await pass_hours(clock, 2)
     await spool.close()
     tried = len(upstream.tried)
-    clock.uptime, clock.boot_id = 10.0, "second"
+    clock.uptime, clock.boot_id = 10.0, starts[1]
     spool = await make_spool(give_up_hours=3)
     await until(lambda: len(upstream.tried) == tried + 1)
     (copy,) = copies(spool)
@@ -523,3 +590,71 @@ async def test_a_defect_in_sending_defers_the_copy_as_any_failure_does(
     await pass_hours(clock, 1)
     await until(lambda: copies(spool) == [])
     assert upstream.reached == ["to@example.com"]
+
+
+async def test_a_file_moved_aside_while_a_copy_is_refused_takes_no_part_of_it(
+    make_spool: MakeSpool, upstream: FakeUpstream, clock: SetClock
+) -> None:
+    spool = await make_spool()
+    upstream.opened = asyncio.Event()
+    upstream.answers["a@example.com"] = refused("550 5.1.1 unknown")
+    await keep(spool, delivery("a@example.com", "b@example.com"))
+    clock.pass_time(100)
+    await until(lambda: upstream.tried)
+    (spool.settings.path / "queue").rename(spool.settings.path / "damaged-by-another")
+    upstream.opened.set()
+    await _keep_at_last(spool)
+    clock.pass_time(100)
+    await until(lambda: upstream.reached == ["to@example.com"])
+    await until(lambda: copies(spool) == [])
+
+
+async def test_a_defect_in_one_round_is_logged_and_not_the_end_of_them_all(
+    make_spool: MakeSpool,
+    upstream: FakeUpstream,
+    clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spool = await make_spool()
+    await keep(spool)
+    with capture_logs() as logs:
+        fail_once(monkeypatch, "find_oldest", ZeroDivisionError())
+        await until(lambda: logs)
+    assert [each["event"] for each in logs] == ["spool.failed"]
+    clock.pass_time(100)
+    await until(lambda: upstream.taken)
+
+
+@pytest.mark.parametrize(
+    ("step", "event"), [("read_body", "spool.unread"), ("remove", "spool.not_recorded")]
+)
+async def test_an_error_of_the_disk_while_a_copy_is_sent_neither_loses_nor_doubles_it(  # noqa: PLR0913, PLR0917 - the parts of a spool
+    step: str,
+    event: str,
+    make_spool: MakeSpool,
+    upstream: FakeUpstream,
+    clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spool = await make_spool()
+    await keep(spool)
+    fail_once(monkeypatch, step, sqlite3.OperationalError("disk I/O error"))
+    clock.pass_time(100)
+    with capture_logs() as logs:
+        await until(lambda: copies(spool) == [])
+    assert event in [each["event"] for each in logs]
+    assert len(upstream.tried) == 1
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, step: str, error: Exception) -> None:
+    """Let a step of the queue fail the next time."""
+    do = getattr(queue, step)
+
+    def fail(*arguments: Any, **named: Any) -> Any:
+        failures.append(error)
+        if len(failures) == 1:
+            raise error
+        return do(*arguments, **named)
+
+    failures: list[Exception] = []
+    monkeypatch.setattr(queue, step, fail)

@@ -260,11 +260,6 @@ class HitLogWatch:
         self._is_failing = False
         self._dropped = 0
 
-    def close(self, timeout_seconds: float) -> None:
-        """Close the hit log, and log how many lines time did not allow to write."""
-        if lost := self._log.close(timeout_seconds):
-            log.error("hits.lost", count=lost, error=self._log.figures()["last_error"])
-
     def look(self) -> None:
         """Log what changed since the last look: each beginning and each end once."""
         figures = self._log.figures()

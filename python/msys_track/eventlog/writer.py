@@ -71,7 +71,7 @@ class LogWriter:
         self.close()
 
     def append(self, lines: Sequence[bytes]) -> int:
-        """Append lines without line ends; return the sequence of the first.
+        """Append lines, one at least, without line ends; return the sequence of the first.
 
         They survive a power cut when this returns.
 
@@ -79,8 +79,6 @@ class LogWriter:
             SinkError: none was written; the same lines can be tried again.
         """
         first = self.next_sequence
-        if not lines:
-            return first
         data = b"\n".join(lines) + b"\n"
         try:
             self._prepare()

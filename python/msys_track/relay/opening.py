@@ -8,6 +8,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -170,7 +171,7 @@ class Opener:
 
     def _end_look_up(self, task: asyncio.Task[list[str]]) -> None:
         self._looking_up = None
-        if not task.cancelled():
+        with suppress(asyncio.CancelledError):
             task.exception()  # nobody may wait for it any longer
 
     async def _connect_to(
@@ -294,7 +295,7 @@ class Opener:
                 lines = _with_initial("AUTH PLAIN", auth.write_plain_response(user, password))
             case "LOGIN":
                 lines = ("AUTH LOGIN", *auth.write_login_responses(user, password))
-            case None:
+            case _:
                 known = " or ".join(auth.MECHANISMS)
                 raise ConnectionFailedError(f"it does not offer AUTH {known}")
         for place, line in enumerate(lines, start=1):
@@ -348,22 +349,21 @@ def _make_tls(settings: UpstreamSettings) -> ClientTls:
 
 def _is_local(connection: UpstreamConnection) -> bool:
     """Whether the other end is this machine, so that nobody listens in between."""
-    if connection.transport is None:
-        return False
-    match connection.transport.get_extra_info("peername"):
+    transport = connection.transport
+    match transport and transport.get_extra_info("peername"):
         case [str(host), _, *_]:
             ip = parse_ip(host)
             return ip is not None and ip.is_loopback
-    return True  # a Unix socket
+    return transport is not None  # a Unix socket, unless the connection is gone
 
 
 def _address_literal(connection: UpstreamConnection) -> str:
     """Return our end of a connection as EHLO says it (RFC 5321 section 4.1.3)."""
-    if connection.transport is not None:
-        match connection.transport.get_extra_info("sockname"):
-            case [str(host), _, *_]:
-                host = host.partition("%")[0]  # a scope id follows the %
-                return f"[IPv6:{host}]" if ":" in host else f"[{host}]"
+    transport = connection.transport
+    match transport and transport.get_extra_info("sockname"):
+        case [str(host), _, *_]:
+            host = host.partition("%")[0]  # a scope id follows the %
+            return f"[IPv6:{host}]" if ":" in host else f"[{host}]"
     return "localhost"
 
 
@@ -378,4 +378,4 @@ def _describe_tls_error(error: OSError) -> str:
             return (error.reason or "not TLS").replace("_", " ").lower()
         case ConnectionAbortedError():
             return "no handshake in time"
-    return describe_os_error(error)
+    return describe_os_error(error) or "the connection was closed"

@@ -70,7 +70,7 @@ def settle_clock(connection: Connection, clock: Clock) -> None:
     is_same_start = boot_id == clock.boot_id and now >= last
     if is_same_start and now - last < _CLOCK_SECONDS:
         return  # nothing to write, so that an idle spool costs no disk
-    if boot_id and not is_same_start:
+    if not is_same_start:
         connection.execute(
             "UPDATE copies SET kept_uptime = kept_uptime + :shift, due_uptime = :now,"
             " failed_uptime = failed_uptime + :shift",

@@ -309,8 +309,6 @@ class Spool:
     def _end_sending(self, task: asyncio.Task[None]) -> None:
         del self._sending[task]
         self._wake.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("spool.failed", exc_info=error)
 
     async def _send(self, copy: KeptCopy) -> None:
         try:

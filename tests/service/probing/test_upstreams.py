@@ -1,7 +1,9 @@
 """Upstreams that are asked whether they take mail."""
 
 import asyncio
+import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -111,13 +113,62 @@ async def test_required_tls_that_is_not_offered_is_a_fault() -> None:
     assert "upstream_tls" in found.advice
 
 
-async def test_a_login_that_is_refused_is_a_fault(tmp_path: Path) -> None:
+@pytest.fixture
+def password(tmp_path: Path) -> Path:
     file = tmp_path / "password"
     file.write_text("secret word\n")
     file.chmod(0o600)
+    return file
+
+
+async def test_a_login_that_is_taken_is_good(password: Path) -> None:
+    async with ScriptedUpstream({"AUTH": "235 2.7.0 Ok"}, ("AUTH PLAIN",)) as upstream:
+        (found,) = await probe(upstream, user="proxy", password=password)
+    assert (found.state, found.found) == (
+        State.OK,
+        "answers without TLS and takes our user and password",
+    )
+
+
+async def test_a_password_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    password = tmp_path / "none"
+    async with ScriptedUpstream({}, ("AUTH PLAIN",)) as upstream:
+        (found,) = await probe(upstream, user="proxy", password=password)
+    assert found.state is State.FAULT
+    assert "none: there is no such password file" in found.found
+    assert found.advice == "correct it in the configuration"
+
+
+async def test_an_upstream_behind_a_unix_socket_has_no_name_to_resolve(tmp_path: Path) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):  # it does not wait for the answer to QUIT
+            writer.write(b"220 mta.test ready\r\n")
+            async for _ in reader:
+                writer.write(b"250 mta.test\r\n")
+        writer.close()
+
+    hop = UpstreamSettings(host=str(tmp_path / "mta"), port=0)
+    async with await asyncio.start_unix_server(talk, hop.host):
+        (found,) = await probe_upstreams({"": hop}, None, frozenset(), 5)
+    assert (found.what, found.state) == (f"upstream unix:{hop.host}", State.OK)
+
+
+async def test_plain_text_to_another_machine_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda _, *rest, **more: look_up("127.0.0.1", *rest, **more)
+    )
+    async with ScriptedUpstream() as upstream:
+        hop = UpstreamSettings(host="mail.example", port=upstream.port, tls="opportunistic")
+        (found,) = await probe_upstreams({"": hop}, None, frozenset(), 5)
+    assert found.state is State.WARNING
+    assert 'set upstream_tls = "require"' in found.advice
+
+
+async def test_a_login_that_is_refused_is_a_fault(password: Path) -> None:
     script = {"AUTH": "535 5.7.8 wrong"}
     async with ScriptedUpstream(script, ("AUTH PLAIN",)) as upstream:
-        (found,) = await probe(upstream, user="proxy", password=file)
+        (found,) = await probe(upstream, user="proxy", password=password)
     assert (found.state, found.found) == (
         State.FAULT,
         "refuses our user or password: 535 5.7.8 wrong",

@@ -53,13 +53,11 @@ def probe_store(read: Configuration) -> tuple[list[Finding], float | None]:
     if store is None:
         return [], None
     what = f"store {store}"
-    if not store.exists():
-        if not os.access(store.parent, os.W_OK | os.X_OK):
-            text = "is not there, and this user can't make it"
-            return [
-                blame(what, text, f"make {store.parent} writable for who runs the tracker")
-            ], None
-        return [warn(what, "is not there yet", "start the tracker, which makes it")], None
+    try:
+        if not store.exists():
+            return [_judge_missing_store(what, store)], None
+    except OSError as error:
+        return [_blame_access(what, error, "tracker")], None
     try:
         with open_store(store) as opened:
             count, newest = opened.last_sequence(), opened.newest(Filter(), _NEWEST)
@@ -74,6 +72,13 @@ def probe_store(read: Configuration) -> tuple[list[Finding], float | None]:
         return [blame(what, text, advice)], at
     text = f"holds events; the last has number {count}" if count else "holds no event yet"
     return [approve(what, text), *_find_hidden_readers(read, events)], at
+
+
+def _judge_missing_store(what: str, store: Path) -> Finding:
+    if os.access(store.parent, os.W_OK | os.X_OK):
+        return warn(what, "is not there yet", "start the tracker, which makes it")
+    text = "is not there, and this user can't make it"
+    return blame(what, text, f"make {store.parent} writable for who runs the tracker")
 
 
 def _find_hidden_readers(
@@ -97,10 +102,12 @@ def _find_hidden_readers(
 async def probe_event_log(read: Configuration) -> list[Finding]:
     """Look whether what is logged becomes events, and whether sinks get them."""
     folder = read.events_folder
-    if folder is None or not folder.exists():
+    if folder is None:
         return []
     what = f"event log {folder}"
     try:
+        if not folder.exists():
+            return []
         names = tuple(each.name for each in make_sinks(read, folder, Counters()))
         backlog = measure_backlog(folder, names)
         if backlog.hit_bytes or any(backlog.events.values()):
@@ -111,8 +118,7 @@ async def probe_event_log(read: Configuration) -> list[Finding]:
     except (SinkError, SettingsError) as error:
         return [blame(what, str(error), "do what it says, then check again")]
     except OSError as error:
-        text = f"can't be read: {describe_os_error(error)}"
-        return [blame(what, text, "check as the user who runs the tracker")]
+        return [_blame_access(what, error, "tracker")]
     return [approve(what, "everything in it is recorded and delivered")]
 
 
@@ -141,14 +147,16 @@ def probe_spool(read: Configuration) -> list[Finding]:
     if read.proxy is None or read.spool.mode == "off":
         return []
     what = f"spool {read.spool.path}"
-    if not read.spool.path.exists():
-        return [approve(what, "is not there yet; the proxy makes it")]
     try:
+        if not read.spool.path.exists():
+            return [approve(what, "is not there yet; the proxy makes it")]
         count, oldest = 0, time.time()
         for copy in inspection.list_copies(read.spool.path):
             count, oldest = count + 1, min(oldest, copy.kept_at)
     except SpoolError as error:
         return [blame(what, str(error), "check as the user who runs the proxy")]
+    except OSError as error:
+        return [_blame_access(what, error, "proxy")]
     waits = time.time() - oldest
     text = f"{count:,} copies wait for the upstream" if count else "nothing waits"
     if waits > _OLD_COPY_SECONDS:
@@ -159,25 +167,29 @@ def probe_spool(read: Configuration) -> list[Finding]:
 
 def probe_disks(read: Configuration) -> list[Finding]:
     """Look how much room there is for what servers write."""
-    paths = [read.report_store, read.events_folder]
-    if read.kept_mail.folder.exists():
-        paths.append(read.kept_mail.folder)
+    paths = [read.report_store, read.events_folder, read.kept_mail.folder]
     if read.proxy is not None and read.spool.mode != "off":
         paths.append(read.spool.path)
     findings: dict[int, Finding] = {}
     for path in filter(None, paths):
-        folder = _find_existing(path)
         try:
+            if path == read.kept_mail.folder and not path.exists():
+                continue
+            folder = _find_existing(path)
             device, free = folder.stat().st_dev, shutil.disk_usage(folder).free
         except OSError as error:
-            text = f"can't be looked at: {describe_os_error(error)}"
-            return [blame(f"disk of {folder}", text, "check as the user who runs the servers")]
+            return [_blame_access(f"disk of {path}", error, "servers")]
         what, text = f"disk of {folder}", f"{free // _MEBIBYTE:,} MiB are free"
         advice = "make room, or keep less: keep_days of [store], [events] and [kept_mail]"
         make = blame if free < _HARDLY_ANY_BYTES else warn
         finding = make(what, text, advice) if free < _LITTLE_BYTES else approve(what, text)
         findings.setdefault(device, finding)
     return list(findings.values())
+
+
+def _blame_access(what: str, error: OSError, server: str) -> Finding:
+    text = f"can't be looked at: {describe_os_error(error)}"
+    return blame(what, text, f"check as the user who runs the {server}")
 
 
 def _find_existing(path: Path) -> Path:

@@ -11,7 +11,7 @@ from msys_track.service.file_limit import find_shortage, find_tracker_shortage
 from msys_track.service.probing import files, servers
 from msys_track.service.probing.clock import judge_clock
 from msys_track.service.probing.finding import Finding, approve, blame, warn
-from msys_track.service.probing.links import find_doors, find_missing_domain, probe_door
+from msys_track.service.probing.links import Door, find_doors, find_missing_domain, probe_door
 from msys_track.service.probing.upstreams import ProbeEnvelope, probe_upstreams
 
 
@@ -37,16 +37,15 @@ async def probe_installation(
         ]
     read = checked.configuration
     findings = [*_judge_configuration(what, read), *files.probe_keys(read)]
-    if read.keys is None:
-        return findings
-    keys, keys_by_host = load_keys(read), load_tenant_keys(read)
-    doors = find_doors(read, keys, keys_by_host)
+    doors: list[Door] = []
+    if read.keys is not None:  # a report alone needs none, and makes no links
+        doors = find_doors(read, load_keys(read), load_tenant_keys(read))
     at_doors = asyncio.gather(
         *(probe_door(each, read.tracker, patience_seconds) for each in doors)
     )
     greeted = await servers.probe_proxy(read, patience_seconds)
     others = await asyncio.gather(
-        servers.probe_tracker(read, keys, patience_seconds),
+        servers.probe_tracker(read, patience_seconds),
         servers.probe_report(read, patience_seconds),
         servers.probe_status(read, patience_seconds),
         probe_upstreams(read.upstreams, envelope, greeted.marks, patience_seconds),

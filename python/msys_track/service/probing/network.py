@@ -253,6 +253,6 @@ def _explain(patience_seconds: float) -> Iterator[None]:
     except OSError as error:
         is_unreachable = error.errno in _NO_ROUTE
         kind = NoRouteError if is_unreachable else NoAnswerError
-        raise kind(describe_os_error(error)) from error
+        raise kind(describe_os_error(error) or "the connection was closed") from error
     except ValueError as error:  # of a stream's reader
         raise NoAnswerError("a line without end") from error

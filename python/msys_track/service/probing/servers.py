@@ -8,7 +8,7 @@ from typing import Final
 from msys_track.accounts.users import read_users
 from msys_track.config.configuration import Configuration
 from msys_track.errors import UsersError
-from msys_track.keys.ring import KeyRing
+from msys_track.service.assembly import load_keys
 from msys_track.service.probing.finding import Finding, approve, blame, warn
 from msys_track.service.probing.links import judge_answer, make_probe_link
 from msys_track.service.probing.network import NoAnswerError, NotTlsError, get, read_greeting
@@ -72,13 +72,12 @@ async def probe_proxy(read: Configuration, patience_seconds: float) -> Greeted:
     return Greeted([finding for finding, _ in greeted], marks)
 
 
-async def probe_tracker(
-    read: Configuration, keys: KeyRing, patience_seconds: float
-) -> list[Finding]:
+async def probe_tracker(read: Configuration, patience_seconds: float) -> list[Finding]:
     """Ask each address where links are to be answered for a link of ours."""
     settings = read.tracker
     if settings is None:
         return []
+    keys = load_keys(read)
     trusted = settings.trusted_proxies if settings.proxy_protocol else ()
     findings: list[Finding] = []
     for listen in settings.all_listens:

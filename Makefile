@@ -311,7 +311,7 @@ $(STAMPS)/core: $(CORE_SOURCES) $(STAMPS)/runtime | prerequisites
 	@$(call install_core)
 	@touch $@
 
-# What the compiler is told of: the ways through the core that are taken often. Where LLVM's tool for
+# The ways through the core that are taken often, for the compiler. Where LLVM's tool for
 # it is missing, that is said, and all goes on without.
 $(PROFILE): $(CORE_SOURCES) scripts/profile-core scripts/train-core $(STAMPS)/runtime | prerequisites
 	$(say) 'profile: compiling a core that counts, and using it (minutes)'

@@ -384,6 +384,8 @@ def test_a_page_that_is_not_there_is_one_line(
 ) -> None:
     page = tmp_path / "none.md"
     monkeypatch.setattr("msys_track.comparison.fidelity.report.find_ways", list)
+    # Another test may have imported it, where it ran as a script.
+    monkeypatch.delitem(sys.modules, "msys_track.comparison.fidelity.__main__", raising=False)
     monkeypatch.setattr(sys, "argv", ["", "--corpus", str(tmp_path), "--page", str(page)])
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("msys_track.comparison.fidelity", run_name="__main__")

@@ -10,14 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msys_track.events import (
-    Event,
-    EventType,
-    LinkPosition,
-    make_event_id,
-    parse_metadata,
-    parse_user_agent,
-)
+from msys_track.event_fields import EventType, make_event_id, parse_metadata, parse_user_agent
+from msys_track.events import Event, LinkPosition
 from msys_track.keys.ring import Claims, Engagement
 
 CLICK = Event(

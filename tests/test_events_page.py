@@ -14,7 +14,8 @@ import pytest
 from tests.event_schema import SCHEMA, find_faults, list_fields
 from tests.golden_events import EXAMPLES, GOLDEN, PAGE
 
-from msys_track.events import MESSAGE_EVENTS, Event, EventType, ReaderClass, Verdict
+from msys_track.event_fields import MESSAGE_EVENTS, EventType
+from msys_track.events import Event, ReaderClass, Verdict
 from msys_track.keys.ring import Claims, Engagement
 from msys_track.sinks.delivery import EventBatch
 from msys_track.sinks.store.form import FORM

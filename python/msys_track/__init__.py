@@ -46,7 +46,8 @@ if TYPE_CHECKING:
         TrackingError,
         UpstreamError,
     )
-    from msys_track.events import Event, EventType, Finding, LinkPosition, ReaderClass, Verdict
+    from msys_track.event_fields import EventType
+    from msys_track.events import Event, Finding, LinkPosition, ReaderClass, Verdict
     from msys_track.keys.file import KeySource, NamedSource
     from msys_track.keys.link import open_link
     from msys_track.keys.ring import Claims, Engagement, KeyRing, TrackedUrls
@@ -171,9 +172,9 @@ _NAMES: Final = {
         "TrackingError",
         "UpstreamError",
     ),
+    "msys_track.event_fields": ("EventType",),
     "msys_track.events": (
         "Event",
-        "EventType",
         "Finding",
         "LinkPosition",
         "ReaderClass",

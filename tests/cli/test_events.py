@@ -27,8 +27,8 @@ from tests.processes import COMMAND, Run, environment, shell
 from tests.sinks.store.events import AT, batch, event_id, line
 
 from msys_track.cli import main
+from msys_track.event_fields import NO_MESSAGE_ID
 from msys_track.eventlog.writer import LogWriter
-from msys_track.events import NO_MESSAGE_ID
 from msys_track.keys.file import create
 from msys_track.sinks.dead_letters import DeadLetters
 from msys_track.sinks.store.sink import SqliteSink

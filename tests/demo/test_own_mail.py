@@ -14,7 +14,8 @@ from msys_track.demo.catalogue import Mail
 from msys_track.demo.check import Ledger
 from msys_track.demo.stage import Stage
 from msys_track.demo.tour import tour
-from msys_track.events import Event, EventType
+from msys_track.event_fields import EventType
+from msys_track.events import Event
 from msys_track.reasons import Reason
 from msys_track.testing.fidelity import split_received
 from msys_track.testing.sender import Answer

@@ -28,12 +28,12 @@ from tests.tokens import TOKENS, claims, claims_of
 from tests.waiting import ask_until
 
 from msys_track.errors import SinkError
+from msys_track.event_fields import truncate_address
 from msys_track.eventlog import hits
 from msys_track.eventlog.hits import HitLog, HitLogWatch, PlainHitLog, open_hit_log
 from msys_track.eventlog.lines import write_hit
 from msys_track.eventlog.reader import LogReader
 from msys_track.eventlog.settings import EventsSettings
-from msys_track.events import truncate_address
 from msys_track.keys.ring import Claims
 from msys_track.logs import ROOT
 

@@ -13,9 +13,9 @@ from tests.eventlog.test_log import read_all
 from tests.injection.conftest import MESSAGE, TRACKING, Start
 
 from msys_track.dispatch.dispatcher import Dispatcher
+from msys_track.event_fields import NO_MESSAGE_ID
 from msys_track.eventlog.hits import HitLog, open_hit_log
 from msys_track.eventlog.settings import EventsSettings
-from msys_track.events import NO_MESSAGE_ID
 from msys_track.injection.message_events import MessageEvents
 from msys_track.keys.ring import KeyRing
 from msys_track.metrics import Counters

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tests.recording.hits import make_hit
 
-from msys_track.events import make_event_id
+from msys_track.event_fields import make_event_id
 
 BEGIN: Final = 1_764_000_000_000
 _SEED: Final = 836

@@ -4,7 +4,7 @@ import json
 import os
 from typing import Any
 
-from msys_track.events import make_event_id
+from msys_track.event_fields import make_event_id
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 

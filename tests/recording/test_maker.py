@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.recording.hits import AGENT, make_hit, make_hit_line
 
 from msys_track.errors import SinkError
-from msys_track.events import Event, EventType, make_event_id
+from msys_track.event_fields import EventType, make_event_id
+from msys_track.events import Event
 from msys_track.recording.first_seen import FirstSeen
 from msys_track.recording.recorder import make_event_maker
 from msys_track.tracking.classify.settings import ClassificationSettings

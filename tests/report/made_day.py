@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 from tests.sinks.store.events import batch
 
-from msys_track.events import make_event_id
+from msys_track.event_fields import make_event_id
 from msys_track.kept_mail.form import KeptLink, KeptMail, name_shape, save_mail
 from msys_track.sinks.store.sink import SqliteSink
 

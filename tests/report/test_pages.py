@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from tests.report.visitor import make_stranger, make_visitor
 from tests.sinks.store.events import AT, batch, event_id, line
 
-from msys_track.events import NO_MESSAGE_ID
+from msys_track.event_fields import NO_MESSAGE_ID
 from msys_track.report import export, pages
 from msys_track.report.text import TEXT
 from msys_track.report.view import count_merged

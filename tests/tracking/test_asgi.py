@@ -10,7 +10,8 @@ from tests.captured_logs import capture_logs
 from tests.tracking.conftest import EXPIRES_AT, INJECTED_AT, TARGET
 
 from msys_track.errors import SettingsError
-from msys_track.events import Event, EventType
+from msys_track.event_fields import EventType
+from msys_track.events import Event
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.tracking.asgi import TrackerApp
 

@@ -14,9 +14,10 @@ from typing import Final, TypeAlias
 
 from msys_track.dispatch.dispatcher import Dispatcher
 from msys_track.errors import SettingsError, describe_os_error
+from msys_track.event_fields import EventType
 from msys_track.eventlog.hits import HitLog, open_hit_log
 from msys_track.eventlog.settings import EventsSettings
-from msys_track.events import Event, EventType
+from msys_track.events import Event
 from msys_track.injection import server as injection
 from msys_track.injection.server import Proxy
 from msys_track.injection.settings import ProxySettings

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from typing import Final
 
 from msys_track.dispatch.recipients import Reader
-from msys_track.events import NO_MESSAGE_ID
+from msys_track.event_fields import NO_MESSAGE_ID
 from msys_track.keys.ring import Engagement, KeyRing, TrackedUrls
 from msys_track.options.resolve import Resolved
 from msys_track.rewriting.engine import Engine

@@ -15,7 +15,7 @@ from msys_track.dispatch.inputs import (
 )
 from msys_track.dispatch.prepared import Preparer, list_notices
 from msys_track.errors import RewriteError
-from msys_track.events import NO_MESSAGE_ID
+from msys_track.event_fields import NO_MESSAGE_ID
 from msys_track.logs import event_logger
 from msys_track.options.arguments import Arguments
 from msys_track.options.resolve import Resolved, resolve

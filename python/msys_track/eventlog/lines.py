@@ -4,7 +4,7 @@ import json
 import os
 from typing import Final
 
-from msys_track.events import make_event_id, make_hit
+from msys_track.event_fields import make_event_id, make_hit
 from msys_track.keys.ring import Claims
 
 _NUMBERS: Final = ("at", "customer_id")  # zero means something

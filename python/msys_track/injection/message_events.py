@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from msys_track.dispatch.decide import CopyDecision, Decision
 from msys_track.dispatch.inputs import draw_message_id, makes_amp_urls
+from msys_track.event_fields import NO_MESSAGE_ID, make_event_id, parse_metadata
 from msys_track.eventlog.hits import HitLog
-from msys_track.events import NO_MESSAGE_ID, make_event_id, parse_metadata
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.record import SERVED, SentCopy
 from msys_track.logs import event_logger

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol, runtime_checkable
 
 from msys_track.errors import SinkError
-from msys_track.events import OPENS, EventType
+from msys_track.event_fields import OPENS, EventType
 
 _OPENED: Final = tuple(sorted(each.value for each in OPENS))
 _CLICKED: Final = (EventType.CLICK.value, EventType.AMP_CLICK.value)

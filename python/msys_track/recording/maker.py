@@ -6,18 +6,17 @@ from typing import Any, Final
 
 import orjson
 
-from msys_track.events import (
+from msys_track.event_fields import (
     OPENS,
     OWN_OBJECT,
     UNSUBSCRIBES,
     EventType,
-    ReaderClass,
-    Verdict,
     derive_event_id,
     link_key,
     make_fields,
     write_fields,
 )
+from msys_track.events import ReaderClass, Verdict
 from msys_track.recording.first_seen import FirstSeen
 from msys_track.tracking.classify.classifier import Classifier, describe_agent, is_machine
 from msys_track.tracking.classify.windows import (

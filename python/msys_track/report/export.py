@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from msys_track.events import NO_MESSAGE_ID
+from msys_track.event_fields import NO_MESSAGE_ID
 from msys_track.report.queries import (
     Dimension,
     read_campaigns,

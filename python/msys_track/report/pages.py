@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from msys_track.events import NO_MESSAGE_ID
+from msys_track.event_fields import NO_MESSAGE_ID
 from msys_track.report.charts import Row, Series, draw_rows, draw_series
 from msys_track.report.export import read_dimension
 from msys_track.report.period import Period

@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple, Self
 
-from msys_track.events import UNNAMED
+from msys_track.event_fields import UNNAMED
 from msys_track.report.period import SECONDS_A_DAY, SECONDS_AN_HOUR, Period
 from msys_track.sinks.store.grouping import name_for_all
 from msys_track.sinks.store.reading import Store, read_text

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from msys_track.events import NO_MESSAGE_ID
+from msys_track.event_fields import NO_MESSAGE_ID
 from msys_track.report.period import SECONDS_AN_HOUR
 from msys_track.report.timelines import EACH_BLOCK, MAX_EVENTS, find_blocks
 from msys_track.sinks.store.reading import Store, read_text

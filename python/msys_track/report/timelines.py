@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from msys_track.events import OWN_OBJECT
+from msys_track.event_fields import OWN_OBJECT
 from msys_track.sinks.store.form import BLOCK_BITS
 from msys_track.sinks.store.reading import Filter, Store, read_text
 from msys_track.sinks.store.rows import RECLASSIFIED, pack_id, read_fields

@@ -6,7 +6,8 @@ Events stay free of HTTP, and so do tokens.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from msys_track.events import Event, EventType, make_hit
+from msys_track.event_fields import EventType, make_hit
+from msys_track.events import Event
 from msys_track.keys.ring import Claims
 from msys_track.tracking.classify.classifier import Classifier, describe_agent
 from msys_track.tracking.client import Client

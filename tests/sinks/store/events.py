@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from msys_track.events import make_event_id
+from msys_track.event_fields import make_event_id
 from msys_track.sinks.delivery import EventBatch
 
 AT = 1_700_000_000

@@ -18,7 +18,7 @@ from tests.sinks.store.events import AT, HOUR, batch, event_id, line
 from tests.waiting import until
 
 from msys_track.errors import SinkError
-from msys_track.events import NO_MESSAGE_ID
+from msys_track.event_fields import NO_MESSAGE_ID
 from msys_track.sinks.delivery import EventBatch
 from msys_track.sinks.store.counting import Grouping, count_new
 from msys_track.sinks.store.erasing import erase_in_store

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from tests.sinks.webhook.receiver import Receiver, receiving
 
+from msys_track.event_fields import EventType
 from msys_track.eventlog.position import PositionFile
 from msys_track.eventlog.writer import LogWriter
-from msys_track.events import Event, EventType
+from msys_track.events import Event
 from msys_track.metrics import Counters
 from msys_track.sinks.delivery import Delivery
 from msys_track.sinks.webhook.settings import WebhookSettings

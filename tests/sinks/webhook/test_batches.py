@@ -22,8 +22,8 @@ from tests.sinks.webhook.conftest import (
 from tests.sinks.webhook.receiver import Receiver, Request, receiving
 from tests.waiting import until
 
+from msys_track.event_fields import EventType
 from msys_track.eventlog.position import PositionFile
-from msys_track.events import EventType
 from msys_track.sinks.dead_letters import DeadLetters
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from msys_track.events import NO_MESSAGE_ID, OWN_OBJECT
+from msys_track.event_fields import NO_MESSAGE_ID, OWN_OBJECT
 from msys_track.sinks.store.changes import Changes, FirstSeen, Mark
 from msys_track.sinks.store.firsts import (
     ALONE,

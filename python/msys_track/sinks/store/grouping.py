@@ -5,7 +5,7 @@ from functools import lru_cache
 from itertools import chain, repeat
 from typing import Any, Final, TypeAlias
 
-from msys_track.events import OWN_OBJECT
+from msys_track.event_fields import OWN_OBJECT
 from msys_track.sinks.store.rows import ACTIONS
 
 Group: TypeAlias = tuple[str, str]

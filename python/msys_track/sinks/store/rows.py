@@ -8,8 +8,8 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
+from msys_track.event_fields import OWN_OBJECT, link_key
 from msys_track.eventlog.erasing import is_erased
-from msys_track.events import OWN_OBJECT, link_key
 from msys_track.sinks.store.form import BLOCK_BITS, DAY_BITS
 
 Row: TypeAlias = tuple[

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
-from msys_track.events import EventType
+from msys_track.event_fields import EventType
 from msys_track.keys.file import KeySource
 from msys_track.settings.key import ConflictError, Key, check_settings
 from msys_track.settings.kinds import (

@@ -7,7 +7,6 @@ many rounds as wanted and prints the account; the test does so for a few.
 
 import asyncio
 import faulthandler
-import multiprocessing
 import os
 import random
 import signal
@@ -20,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from tests.forking import FORKING
 from tests.spool.conftest import delivery
 from tests.waiting import until
 
@@ -30,7 +30,6 @@ from msys_track.smtp.reply import Reply
 from msys_track.spool.settings import SpoolSettings
 from msys_track.spool.spool import Spool
 
-_FORKING = multiprocessing.get_context("forkserver")
 COPIES_AT_ONCE = 3
 
 
@@ -135,9 +134,7 @@ def run_rounds(folder: Path, rounds: int, *, workers: int = 2) -> Account:
 
 
 def start_child(folder: Path, name: str, mails: int, statement: int) -> BaseProcess:
-    """Fork a child off a process that has imported what it needs: that takes most of its time."""
-    _FORKING.set_forkserver_preload(["tests.spool.conftest", "msys_track.spool.spool"])
-    child = _FORKING.Process(target=be_child, args=(folder, name, mails, statement))
+    child = FORKING.Process(target=be_child, args=(folder, name, mails, statement))
     child.start()
     return child
 

@@ -9,6 +9,7 @@ the HTML all but `href` and one `img`.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from msys_track.rewriting.reference.body import Body as ReadBody
 from msys_track.rewriting.reference.body import read_body
@@ -25,6 +26,28 @@ from msys_track.testing.href import browser_target
 Edits = Sequence[tuple[int, int, bytes]]
 
 SIGNATURES = frozenset({b"dkim-signature", b"arc-seal"})
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlPart:
+    """An HTML part of a message as received."""
+
+    leaf: Leaf
+    body: ReadBody | None
+    """None if its charset or transfer encoding can't be read."""
+    found: FoundHtml | None
+    """What stands in the body."""
+
+
+# Several checks of one message ask, and reading is most of what each of them takes.
+@lru_cache(maxsize=1)
+def read_parts(message: bytes) -> tuple[HtmlPart, ...]:
+    """Read the HTML parts that may be changed."""
+    parts = []
+    for leaf in list_html(message):
+        body = read_html(message, leaf)
+        parts.append(HtmlPart(leaf, body, None if body is None else _scan(body)))
+    return tuple(parts)
 
 
 def list_html(message: bytes) -> list[Leaf]:
@@ -95,29 +118,30 @@ def difference(before: bytes, after: bytes) -> Difference:
     api = list(field_lines(before, b"X-MSYS-API"))
     found = Difference()
     copied = at = 0
-    leaves = list_html(before)
-    for number, leaf in enumerate(leaves):
+    parts = read_parts(before)
+    for number, part in enumerate(parts):
+        leaf = part.leaf
         between = before[copied : leaf.start] if copied else _without(before[: leaf.start], api)
         assert after.startswith(between, at), "something before the HTML has changed"
         at += len(between)
-        behind = leaves[number + 1].start if number + 1 < len(leaves) else len(before)
+        behind = parts[number + 1].leaf.start if number + 1 < len(parts) else len(before)
         rest = before[leaf.end : behind]
         end = after.find(rest, at) if behind < len(before) else len(after) - len(rest)
         assert at <= end, "something behind the HTML has changed"
         copy = replace(leaf, start=at, end=end)
-        _compare(found, (before, leaf), (after, copy))
+        _compare(found, before, part, (after, copy))
         copied, at = leaf.end, end
-    if not leaves:
+    if not parts:
         assert after == _without(before, api), "a message without HTML has changed"
     else:
         assert after[at:] == before[copied:], "something behind the HTML has changed"
     return found
 
 
-def _compare(found: Difference, before: tuple[bytes, Leaf], after: tuple[bytes, Leaf]) -> None:
-    old, new = (message[leaf.start : leaf.end] for message, leaf in (before, after))
-    html = read_html(*before)
-    if html is None:
+def _compare(found: Difference, before: bytes, part: HtmlPart, after: tuple[bytes, Leaf]) -> None:
+    old, new = (message[leaf.start : leaf.end] for message, leaf in ((before, part.leaf), after))
+    html = part.body
+    if html is None or part.found is None:
         assert old == new, "HTML in an unknown form has changed"
         return
     rewritten = read_html(*after)
@@ -127,14 +151,14 @@ def _compare(found: Difference, before: tuple[bytes, Leaf], after: tuple[bytes, 
         Body(raw=old, decoded=html.text, encoding=encoding),
         Body(raw=new, decoded=rewritten.text, encoding=encoding),
     )
-    place = _scan(html).pixel
+    place = part.found.pixel
     is_first = not html.leaf.is_later_piece
     found.has_html = True
     if is_first:
         found.pixel_places += place is not None
         found.pixels_lost += place is None
     tracked = {each.offset: each for each in changes.wrapped}
-    for (start, end), href in hrefs_of(html):
+    for (start, end), href in hrefs_of(html, part.found):
         wrapped = tracked.pop(start, None)
         if wrapped is None:
             found.kept.append(href)
@@ -187,23 +211,25 @@ def check_edits(before: bytes, edits: Edits) -> None:
             assert not inserted, "something stands where X-MSYS-API was"
         else:
             inner.append((offset, length, inserted))
-    for leaf in list_html(before):
+    for part in read_parts(before):
+        leaf = part.leaf
         own = [edit for edit in inner if leaf.start <= edit[0] <= edit[0] + edit[1] <= leaf.end]
         inner = [edit for edit in inner if edit not in own]
         if own:
-            _check_edits_of(leaf, before, own)
+            _check_edits_of(part, before, own)
     assert not inner, "something stands outside of the HTML"
 
 
-def _check_edits_of(leaf: Leaf, before: bytes, edits: Edits) -> None:
-    if leaf.transfer_encoding == "base64":
+def _check_edits_of(part: HtmlPart, before: bytes, edits: Edits) -> None:
+    if part.leaf.transfer_encoding == "base64":
         assert len(edits) == 1
         return
-    html = read_html(before, leaf)
+    html = part.body
     assert html is not None
+    assert part.found is not None
     if html.transcoded is not None:
         return
-    hrefs = iter([href.text for _, href in hrefs_of(html)])
+    hrefs = iter([href.text for _, href in hrefs_of(html, part.found)])
     for offset, length, inserted in edits:
         raw = before[offset : offset + length]
         if inserted in (b"\n", b"\r\n") and raw in (b" ", b"\t", b"\f"):
@@ -221,10 +247,10 @@ def _without(message: bytes, ranges: list[tuple[int, int]]) -> bytes:
     return replay_edits(message, [(start, end - start, b"") for start, end in ranges])
 
 
-def hrefs_of(html: ReadBody) -> Iterator[tuple[tuple[int, int], Href]]:
+def hrefs_of(html: ReadBody, found: FoundHtml) -> Iterator[tuple[tuple[int, int], Href]]:
     """Each `href` that all clients see, and where it stands in the text."""
     decode = html.charset.decode
-    for link in _scan(html).links:
+    for link in found.links:
         if link.where != "html":
             continue
         options = {name: decode_references(decode(raw)) for name, raw in link.attributes.items()}

@@ -3,7 +3,6 @@
 import copy
 import importlib
 import inspect
-import multiprocessing
 import pickle
 import pkgutil
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.forking import FORKING
 
 import msys_track
 from msys_track import KeyRing, Rewriter
@@ -124,8 +124,7 @@ def _fail() -> None:
 
 
 def test_a_pool_of_workers_gives_back_what_they_raise_and_goes_on() -> None:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    with ProcessPoolExecutor(1, mp_context=FORKING) as pool:
         message = b"X-MSYS-API: {\r\nSubject: x\r\n\r\nx\r\n"
         header = pool.submit(_rewrite, message, "jo@example.com").exception()
         assert isinstance(header, HeaderRefusedError)

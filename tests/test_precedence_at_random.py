@@ -319,7 +319,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Guard:
 
 
 @pytest.mark.parametrize("form", ["toml", "conf"])
-@pytest.mark.parametrize("first", some_of(range(0, SET_UPS, AT_ONCE), 8))
+@pytest.mark.parametrize("first", some_of(range(0, SET_UPS, AT_ONCE), 10))
 def test_the_proxy_decides_as_the_model_does(
     tmp_path: Path, keys: KeyRing, policy: Guard, first: int, form: str
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 IS_THOROUGH = bool(os.environ.get("MSYS_TRACK_THOROUGH"))
 _SHARE = 4
+_SHARE_OF_EXAMPLES = 5
 _FEW_EXAMPLES = 20
 
 Case = TypeVar("Case")
@@ -23,7 +24,7 @@ only_thorough = pytest.mark.thorough
 
 def examples(count: int) -> int:
     """Of so many examples of Hypothesis, how many to try; a few are tried all."""
-    return count if IS_THOROUGH else max(count // _SHARE, min(count, _FEW_EXAMPLES))
+    return count if IS_THOROUGH else max(count // _SHARE_OF_EXAMPLES, min(count, _FEW_EXAMPLES))
 
 
 def some_of(cases: Iterable[Case], every: int = _SHARE) -> list[Case]:

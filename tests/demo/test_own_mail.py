@@ -359,6 +359,6 @@ async def test_hostile_files_go_through(stage: Stage) -> None:
 @shared_corpus.needs_corpus
 @pytest.mark.timeout(300)
 async def test_real_mails_go_through(stage: Stage) -> None:
-    for _, message in list(shared_corpus.messages())[::40]:
+    for _, message in some_of(list(shared_corpus.messages())[::40], 3):
         ledger, page = await show_mail(stage, message)
         assert not any(ledger.find_failures()), page

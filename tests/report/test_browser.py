@@ -7,7 +7,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -18,7 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from tests.report import made_day, stage
 from tests.report.browser import Browser, find_axe, run_browser
 from tests.report.made_day import DAYS
-from tests.thoroughness import some_of
+from tests.thoroughness import IS_THOROUGH, some_of
 
 # A browser of its own and many pages: more than other tests have.
 pytestmark = pytest.mark.timeout(180)
@@ -79,11 +79,16 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         running.server.kill()
 
 
-# By default each page once or twice, each scheme at each width a few times.
+# By default each page once, and each scheme at each width a few times.
 @pytest.mark.parametrize(
-    ("name", "scheme", "width"), some_of(product(PAGES, SCHEMES, (WIDTHS[0], WIDTHS[-1])), 3)
+    ("name", "scheme", "width"),
+    list(
+        product(PAGES, SCHEMES, WIDTHS)
+        if IS_THOROUGH
+        else zip(PAGES, cycle(SCHEMES), cycle(WIDTHS), strict=False)
+    ),
 )
-def test_no_page_has_a_barrier_or_a_fault(
+def test_no_page_has_a_barrier_or_a_fault_or_is_wider_than_the_window(
     browser: Browser, name: str, scheme: str, width: int
 ) -> None:
     axe = find_axe()
@@ -93,6 +98,9 @@ def test_no_page_has_a_barrier_or_a_fault(
     assert browser.find_barriers(axe) == []
     # That a page is not there is a fault to the console.
     assert [each for each in browser.list_faults() if not _NOT_THERE.search(each)] == []
+    for each in (width, *WIDTHS):  # as it came, and as it is when the window changes
+        browser.resize(each, scheme)
+        assert browser.run("return document.documentElement.scrollWidth") <= each
 
 
 def test_a_stranger_logs_in_and_comes_to_the_page_that_they_wanted(browser: Browser) -> None:
@@ -118,14 +126,6 @@ def test_who_logs_out_sees_nothing_more_not_even_by_going_back(browser: Browser)
         browser.wait("return document.title.startsWith('Log in')")
         browser.open(PAGES["campaign"])
         assert browser.title == "Log in · msys-track"
-
-
-# By default each page at the middle width, or at the other two.
-@pytest.mark.parametrize(("name", "width"), some_of(product(PAGES, WIDTHS), 2))
-def test_no_page_is_wider_than_the_window(browser: Browser, name: str, width: int) -> None:
-    browser.resize(width)
-    browser.open(PAGES[name])
-    assert browser.run("return document.documentElement.scrollWidth") <= width
 
 
 def test_pictures_are_taken_at_three_widths_in_both_schemes(
@@ -276,7 +276,7 @@ def test_a_printed_page_has_numbers_and_no_controls(browser: Browser) -> None:
         browser.tell("Emulation.setEmulatedMedia", media="")
 
 
-@pytest.mark.parametrize("name", ["overview", "campaign", "click-map", "recipient"])
+@pytest.mark.parametrize("name", some_of(["overview", "campaign", "click-map", "recipient"]))
 def test_how_long_the_first_paint_takes_is_noted(
     browser: Browser, name: str, record_property: Any
 ) -> None:

@@ -73,9 +73,8 @@ def _path(url: str) -> str:
 
 def _hides_links(message: bytes) -> bool:
     """Whether there may be links in comments, which are reported and left alone."""
-    for leaf in oracle.list_html(message):
-        html = oracle.read_html(message, leaf)
-        text = b"" if html is None else html.text.lower()
+    for part in oracle.read_parts(message):
+        text = b"" if part.body is None else part.body.text.lower()
         if b"<!--[if" in text or b"<v:" in text:
             return True
     return False

@@ -13,7 +13,8 @@ from typing import Final
 Encoder = Callable[[bytes, bytes, Random], bytes]
 """From an HTML document, the line break of the message and a source of chance to a body."""
 
-_LITERAL: Final = re.compile(rb"[!-<>-~]")
+_LITERALS: Final = frozenset(range(0x21, 0x7F)) - {ord("=")}
+_SPACES: Final = frozenset(b" \t")
 
 
 def quoted_printable(  # noqa: PLR0913 - one argument a choice
@@ -34,13 +35,15 @@ def quoted_printable(  # noqa: PLR0913 - one argument a choice
     what may stand behind the `=` of a soft break.
     """
     encoded = []
+    escapes = [b"=" + (digits % byte).encode("ascii") for byte in range(256)]
+    bytes_alone = [bytes([byte]) for byte in range(256)]
     for line in [html] if binary else re.split(rb"\r?\n", html):
         out, column, limit = bytearray(), 0, width or chance.randint(4, 76)
         for at, byte in enumerate(line):
             is_last = at == len(line) - 1
-            literal = _LITERAL.fullmatch(bytes([byte])) or (byte in b" \t" and not is_last)
+            literal = byte in _LITERALS or (byte in _SPACES and not is_last)
             escaped = not literal or chance.random() < share_escaped
-            piece = b"=" + (digits % byte).encode("ascii") if escaped else bytes([byte])
+            piece = (escapes if escaped else bytes_alone)[byte]
             if column + len(piece) + (not is_last) > limit:
                 out += b"=" + chance.choice(padding) + eol
                 column, limit = 0, width or chance.randint(4, 76)

@@ -11,7 +11,7 @@ corpus = pytest.importorskip(
 
 @shared_corpus.needs_corpus
 def test_a_browser_finds_each_link_wrapped_or_left_alone_for_a_reason() -> None:
-    tally = corpus.run(every=25 if IS_THOROUGH else 50)
+    tally = corpus.run(every=25 if IS_THOROUGH else 75)
     assert tally.faults == []
     assert tally.wrapped > 100
     assert tally.links == tally.wrapped + tally.reasons.total()

@@ -6,18 +6,20 @@ many rounds as wanted and prints the account; the test does so for a few.
 """
 
 import asyncio
+import faulthandler
 import os
 import random
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from tests.forking import FORKING
 from tests.spool.conftest import delivery
 from tests.waiting import until
 
@@ -28,7 +30,6 @@ from msys_track.smtp.reply import Reply
 from msys_track.spool.settings import SpoolSettings
 from msys_track.spool.spool import Spool
 
-ROOT = Path(__file__).parents[2]
 COPIES_AT_ONCE = 3
 
 
@@ -121,10 +122,10 @@ def run_rounds(folder: Path, rounds: int, *, workers: int = 2) -> Account:
             for worker in range(workers)
         ]
         for child in children:
-            code = child.wait(120)
+            code = wait_for(child)
             assert code in {0, -signal.SIGKILL}, code
             kills += code != 0
-    assert start_child(folder, "last", 0, 0).wait(120) == 0
+    assert wait_for(start_child(folder, "last", 0, 0)) == 0
     return Account(
         acknowledged=set((folder / "acknowledged").read_text().split()),
         taken=Counter((folder / "taken").read_text().split()),
@@ -132,30 +133,31 @@ def run_rounds(folder: Path, rounds: int, *, workers: int = 2) -> Account:
     )
 
 
-def start_child(folder: Path, name: str, mails: int, statement: int) -> "subprocess.Popen[bytes]":
-    command = [
-        sys.executable,
-        "-X",
-        "faulthandler",
-        "-m",
-        "tests.spool.crashing",
-        "child",
-        str(folder),
-        name,
-    ]
-    return subprocess.Popen([*command, str(mails), str(statement)], cwd=ROOT)  # noqa: S603 - our own
+def start_child(folder: Path, name: str, mails: int, statement: int) -> BaseProcess:
+    child = FORKING.Process(target=be_child, args=(folder, name, mails, statement))
+    child.start()
+    return child
+
+
+def wait_for(child: BaseProcess) -> int | None:
+    """Return a child's exit code; None if it does not end."""
+    child.join(120)
+    return child.exitcode
+
+
+def be_child(folder: Path, name: str, mails: int, statement: int) -> None:
+    """Work until the end, or until one is killed."""
+    faulthandler.enable()
+    if statement:
+        kill_at_statement(statement)
+    asyncio.run(work(folder, name, mails))
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "child":
-        if int(sys.argv[5]):
-            kill_at_statement(int(sys.argv[5]))
-        asyncio.run(work(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])))
-    else:
-        with tempfile.TemporaryDirectory() as place:
-            account = run_rounds(Path(place), int(sys.argv[1]))
-        print(  # noqa: T201 - the account
-            f"{account.kills} kills, {len(account.acknowledged)} acknowledged copies: "
-            f"{len(account.lost)} lost, {account.doubled} sent twice"
-        )
-        sys.exit(bool(account.lost))
+    with tempfile.TemporaryDirectory() as place:
+        account = run_rounds(Path(place), int(sys.argv[1]))
+    print(  # noqa: T201 - the account
+        f"{account.kills} kills, {len(account.acknowledged)} acknowledged copies: "
+        f"{len(account.lost)} lost, {account.doubled} sent twice"
+    )
+    sys.exit(bool(account.lost))

@@ -20,6 +20,7 @@ KEYS = {
     **{f"{table}.{name}": key for table, keys in TABLES.items() for name, key in keys.items()},
     **TOP,
 }
+SCHEMAS = {name: Draft202012Validator(dict(key.kind.json_schema)) for name, key in KEYS.items()}
 REFUSED: tuple[object, ...] = (
     -1, 0, 1.5, 2**70, 10**9 + 0.5, "", " ", "\n", "x y", "ftp", "a.test:0", "a.test:70000", "::1",
     "[::1]", "http://x.test", "x" * 3_000, [], [7], [""], {}, {"a": 1}, [["x"]],
@@ -60,16 +61,18 @@ CHOSEN = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "chosen"),
-    CHOSEN,
-    ids=lambda part: part if isinstance(part, str) else "; ".join(each.name for each in part),
-)
-def test_schema_and_check_agree_on_what_a_schema_can_see(
-    name: str, chosen: tuple[Mutation, ...]
-) -> None:
+def agree(name: str, chosen: tuple[Mutation, ...]) -> bool:
     text, _ = mutate(good(name), chosen)
-    assert is_valid(tomllib.loads(text)) is all(each.seen == "unseen" for each in chosen)
+    return is_valid(tomllib.loads(text)) is all(each.seen == "unseen" for each in chosen)
+
+
+def test_schema_and_check_agree_on_what_a_schema_can_see() -> None:
+    assert len(CHOSEN) > 100
+    assert [
+        (name, [each.name for each in chosen])
+        for name, chosen in CHOSEN
+        if not agree(name, chosen)
+    ] == []
 
 
 def test_an_upstream_of_its_own_table_is_one() -> None:
@@ -91,12 +94,13 @@ def test_what_is_marked_as_no_toml_is_none(name: str, mutation: Mutation) -> Non
         tomllib.loads(text)
 
 
-@pytest.mark.parametrize("name", KEYS)
-def test_what_a_key_allows_its_schema_allows(name: str) -> None:
-    key = KEYS[name]
-    validator = Draft202012Validator(dict(key.kind.json_schema))
-    for value in (*ALLOWED, *REFUSED):
-        assert validator.is_valid(value) or not key.kind.allows(value), value
+def test_what_a_key_allows_its_schema_allows() -> None:
+    assert [
+        (name, value)
+        for name, key in KEYS.items()
+        for value in (*ALLOWED, *REFUSED)
+        if key.kind.allows(value) and not SCHEMAS[name].is_valid(value)
+    ] == []
 
 
 @given(
@@ -110,9 +114,9 @@ def test_the_schema_of_a_scopes_key_refuses_nothing_that_is_allowed(
         assert is_valid({"listener": {name: value}})
 
 
-@pytest.mark.parametrize("name", KEYS)
-def test_a_default_is_allowed_by_its_own_key(name: str) -> None:
-    key = KEYS[name]
-    shown = key.example if key.default is None else key.default
-    assert key.kind.allows(shown)
-    assert Draft202012Validator(dict(key.kind.json_schema)).is_valid(shown)
+def test_a_default_is_allowed_by_its_own_key() -> None:
+    shown = {
+        name: key.example if key.default is None else key.default for name, key in KEYS.items()
+    }
+    assert [name for name in KEYS if not KEYS[name].kind.allows(shown[name])] == []
+    assert [name for name in KEYS if not SCHEMAS[name].is_valid(shown[name])] == []

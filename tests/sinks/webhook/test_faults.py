@@ -2,16 +2,17 @@
 
 import asyncio
 import json
-import signal
-import sys
 from collections import defaultdict
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+from tests.forking import FORKING
 from tests.sinks.webhook.conftest import (
     Stepping,
     deliver_all,
     delivering,
+    make_delivery,
     make_event,
     make_settings,
     write_log,
@@ -25,8 +26,17 @@ from msys_track.sinks.webhook.retries import Retries, load_retries, save_retries
 
 pytestmark = pytest.mark.anyio
 
-ROOT = Path(__file__).parents[3]
 LETTER = {"first_sequence": 1, "attempts": 6, "status": 400, "error": "400 Bad Request"}
+
+
+def deliver_until_killed(folder: Path, url: str) -> None:
+    asyncio.run(make_delivery(folder, make_settings(url, max_events=100)).run())
+
+
+def start_sender(folder: Path, url: str) -> BaseProcess:
+    process = FORKING.Process(target=deliver_until_killed, args=(folder, url), daemon=True)
+    process.start()
+    return process
 
 
 async def wait_for_requests(receiver: Receiver, more: int) -> None:
@@ -39,19 +49,18 @@ async def test_kill_9_of_the_sender_loses_no_event_and_ids_stay(
 ) -> None:
     count = 5_000
     write_log(tmp_path, [make_event(number) for number in range(count)])
-    deliver = (sys.executable, "-m", "tests.sinks.webhook.sender", str(tmp_path), receiver.url)
     async with asyncio.timeout(40):
         for kills in range(1, 4):
-            process = await asyncio.create_subprocess_exec(*deliver, cwd=ROOT)
+            process = start_sender(tmp_path, receiver.url)
             await wait_for_requests(receiver, 5 * kills)
-            process.send_signal(signal.SIGKILL)
-            await process.wait()
+            process.kill()
+            process.join()
         assert len(set(receiver.ids)) < count
-        process = await asyncio.create_subprocess_exec(*deliver, cwd=ROOT)
+        process = start_sender(tmp_path, receiver.url)
         last = f'"event-{count - 1}"'.encode()
         await until(lambda: last in receiver.requests[-1].body)
         process.kill()
-        await process.wait()
+        process.join()
     assert set(receiver.ids) == {f"event-{number}" for number in range(count)}
     bodies = defaultdict(set)
     for request in receiver.requests:

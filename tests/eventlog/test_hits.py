@@ -35,7 +35,6 @@ from msys_track.eventlog.lines import write_hit
 from msys_track.eventlog.reader import LogReader
 from msys_track.eventlog.settings import EventsSettings
 from msys_track.keys.ring import Claims
-from msys_track.logs import ROOT
 
 CLAIMS = claims_of(next(each for each in TOKENS if "link_number" in each))
 SETTINGS = EventsSettings()
@@ -275,7 +274,7 @@ def test_without_the_core_hits_are_written_in_python(
 def test_a_full_disk_delays_hits_and_loses_what_memory_cannot_hold(
     open_log: Opener, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, ROOT)
+    caplog.set_level(logging.INFO, hits.__name__)
     lines = [b'{"n":%d,"x":"%s"}' % (number, b"x" * 1_000) for number in range(1_200)]
     with small_disk(tmp_path / "disk", 2 << 20) as disk:
         filler = disk / "filler"

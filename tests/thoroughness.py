@@ -13,7 +13,7 @@ import pytest
 
 IS_THOROUGH = bool(os.environ.get("MSYS_TRACK_THOROUGH"))
 _SHARE = 4
-_SHARE_OF_EXAMPLES = 5
+_SHARE_OF_EXAMPLES = 10
 _FEW_EXAMPLES = 20
 
 Case = TypeVar("Case")

@@ -44,9 +44,9 @@ class Reader:
 
     def translate(self, text: str) -> str:
         """Put other ports in a text."""
-        for port, other in self.ports.items():
-            text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{other}")
-        return text
+        return re.sub(
+            r"(?<=127\.0\.0\.1:)\d+", lambda port: str(self.ports.get(port[0], port[0])), text
+        )
 
     def type(self, name: str, *changes: tuple[str, str], inside: bool = False) -> str:
         """Run a block to its end, with other words in some places; return what it printed."""

@@ -136,8 +136,7 @@ report_listen = "127.0.0.1:{ports["9466"]}"
         encoding="utf-8",
     )
     text = (MONITORING / "prometheus.yml").read_text(encoding="utf-8")
-    for port in PORTS:
-        text = text.replace(port, str(ports[port]))
+    text = re.sub("|".join(PORTS), lambda port: str(ports[port[0]]), text)
     (tmp_path / "prometheus.yml").write_text(text.replace("15s", "1s"), encoding="utf-8")
     alerts = (MONITORING / "alerts.yml").read_text(encoding="utf-8")
     (tmp_path / "alerts.yml").write_text(alerts, encoding="utf-8")

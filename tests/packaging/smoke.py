@@ -235,8 +235,8 @@ def use_servers(environment: Environment, folder: Path) -> None:
     tracking = folder / "tracking"
     file = tracking / "msys-track.toml"
     text = file.read_text(encoding="utf-8")
-    for port in ("2525", "8080", "8026"):
-        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{_find_free_port()}")
+    ports = re.compile(r"(?<=127\.0\.0\.1:)(2525|8080|8026)\b")
+    text = ports.sub(lambda _: str(_find_free_port()), text)
     file.write_text(text, encoding="utf-8")
     environment.run(environment.command, "config", "check", at=tracking)
     if _WINDOWS:

@@ -28,8 +28,8 @@ PROCESSES = $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
 PARALLEL ?= -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 # What pytest makes of the tests' assertions is kept, whatever the environment says of bytecode.
 TEST_ENVIRONMENT = env -u PYTHONDONTWRITEBYTECODE TMPDIR="$$(scripts/test-folder)"
-# Percent: branches and lines together in Python, lines in Rust. Raise them when more is reached.
-PYTHON_FLOOR := 97
+# Percent: branches in Python, also together with lines; lines in Rust. Raise them when more is reached.
+PYTHON_FLOOR := 98
 RUST_FLOOR := 97
 # What only tests or Python run: neither counts for the core.
 TEST_FILES := (tests|vectors)\.rs$$|rust/python/|/htmlize-

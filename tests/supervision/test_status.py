@@ -122,7 +122,8 @@ def test_clients_that_stall_send_garbage_or_leave_are_no_obstacle(status: Status
     assert status.ask("/healthz")[0] == 200
     for each in stalled:
         each.settimeout(PATIENCE_SECONDS)
-        with each:
-            assert each.recv(1) == b""  # cut off for its slowness
+        # Cut off for its slowness; with a reset where nobody has read yet what it said.
+        with each, suppress(ConnectionResetError):
+            assert each.recv(1) == b""
     status.proxy.inject_mail()
     assert status.proxy.server.stop().code == 0

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -65,11 +66,12 @@ def supervisors(servers: Servers) -> dict[str, int]:
     """The process of each server's supervisor, by the server's name."""
     found = {}
     for pid in children(servers.server.process.pid):
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        parent = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[1]
-        if int(parent) == servers.server.process.pid:
-            name = next(each for each in (b"proxy", b"tracker") if each in arguments)
-            found[name.decode()] = pid
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+            if int(stat.rpartition(")")[2].split()[1]) == servers.server.process.pid:
+                names = [each for each in (b"proxy", b"tracker") if each in arguments]
+                found |= dict.fromkeys(map(bytes.decode, names), pid)
     return found
 
 

@@ -64,7 +64,7 @@ def listens(port: int) -> bool:
 
 def supervisors(servers: Servers) -> dict[str, int]:
     """The process of each server's supervisor, by the server's name."""
-    found = {}
+    found: dict[str, int] = {}
     for pid in children(servers.server.process.pid):
         with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
             arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")

@@ -619,7 +619,7 @@ async def test_a_defect_of_ours_in_a_later_copy_is_final_and_the_others_arrive(
             raise RuntimeError("a defect")
         return make_outgoing(decision, copy, **more)
 
-    monkeypatch.setattr("msys_track.injection.acceptance.make_outgoing", make)
+    monkeypatch.setattr("msys_track.injection.making.make_outgoing", make)
     harness, client = await connect(options=TRACKING)
     with capture_logs() as logs:
         answer = await client.deliver(wire, *THREE)

@@ -231,9 +231,8 @@ class Acceptance:
             DataRefusedError: nothing was sent or kept.
         """
         spool = self._find_spool(passage.envelope)
-        refusal = DataRefusedError(
-            "upstream", Reply(error.code, name_recipient(error, passage.reader_count))
-        )
+        readers = sum(len(copy.readers) for copy in passage.decision.copies)
+        refusal = DataRefusedError("upstream", Reply(error.code, name_recipient(error, readers)))
         if spool is None or not spool.keeps_always or error.outcome != "not_sent":
             raise refusal from error
         try:

@@ -79,11 +79,6 @@ class Passage:
         return f"{self.decision.transmission_id:x}"
 
     @property
-    def reader_count(self) -> int:
-        """How many get a copy, those of one copy counted each."""
-        return sum(len(copy.readers) for copy in self.decision.copies)
-
-    @property
     def is_out(self) -> bool:
         """Whether anybody has the mail."""
         return any(each.outcome == "relayed" for each in self.sent)

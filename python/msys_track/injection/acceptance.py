@@ -7,38 +7,40 @@ not be sent goes to the spool, or the answer is final and names who was served.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from time import monotonic, perf_counter
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final
 
-from msys_track.dispatch.decide import CopyDecision
 from msys_track.dispatch.dispatcher import Dispatcher
-from msys_track.dispatch.outgoing import OutgoingCopy, make_outgoing
 from msys_track.errors import (
     HeaderRefusedError,
     MessageRefusedError,
-    PartlyTakenError,
     SpoolError,
     SpoolFullError,
     UpstreamError,
 )
-from msys_track.injection.answers import name_recipient, write_answer, write_final_answer
+from msys_track.injection.answers import (
+    CLIENT_GONE,
+    name_recipient,
+    write_answer,
+    write_final_answer,
+)
 from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
+from msys_track.injection.fan_out import FanOut
 from msys_track.injection.intake import DataRefusedError
 from msys_track.injection.keeper import MailKeeper
+from msys_track.injection.making import prepare_copy
 from msys_track.injection.memory import MemoryReturn
 from msys_track.injection.message_events import MessageEvents
-from msys_track.injection.passage import Passage
-from msys_track.injection.record import SERVED, Made, Recorder, SentCopy
+from msys_track.injection.passage import Failure, Passage
+from msys_track.injection.record import SERVED, Recorder
 from msys_track.injection.repeats import Repeats
+from msys_track.injection.spooling import hand_over, keep_all
 from msys_track.logs import event_logger
 from msys_track.metrics import Counters
-from msys_track.relay.upstream import Delivery, NextHop, Row, Transaction
+from msys_track.relay.upstream import NextHop, Transaction
 from msys_track.smtp.data import THREAD_FROM_BYTES
-from msys_track.smtp.path import Recipient
 from msys_track.smtp.reply import Reply
 from msys_track.spool.spool import Spool
 
@@ -50,29 +52,6 @@ _DISCARDED: Final = Reply(250, "2.0.0 Ok: discarded")
 # Large messages that one worker rewrites at one time: what is found in one can take twenty times
 # its size while that lasts.
 _LARGE_AT_ONCE: Final = 2
-
-
-_Result = TypeVar("_Result")
-_TakeOver: TypeAlias = Callable[..., Awaitable[str]]
-
-
-class _Failure(NamedTuple):
-    """A copy that the upstream did not take."""
-
-    place: int
-    """Of its account in the list of what was sent."""
-    copy: CopyDecision
-    recipients: tuple[Recipient, ...]
-    error: UpstreamError
-
-
-class _UnderWay(NamedTuple):
-    """A copy that is made, and whose answer is to come."""
-
-    copy: CopyDecision
-    delivery: Delivery
-    message_id: str | None
-    begun: float
 
 
 class Acceptance:
@@ -111,11 +90,11 @@ class Acceptance:
         self._upstream = upstream
         self._counters = counters
         self._spool = spool
-        self._copies_at_once = copies_at_once
         self._received_by = received_by
         self._repeats = Repeats(monotonic)
         self._memory = MemoryReturn()
         self._threads = asyncio.Semaphore(_LARGE_AT_ONCE)
+        self._fan_out = FanOut(copies_at_once, self._threads)
         self._recorder = Recorder(counters, shows_addresses=shows_addresses)
 
     async def answer(
@@ -142,7 +121,7 @@ class Acceptance:
                 self._counters.add("messages.discarded")
                 return _DISCARDED
             alone = len(copies) == 1
-            reply = await (self._send_one(passage) if alone else self._send_once(passage))
+            reply = await (self._send_one(passage) if alone else self._send_several(passage))
             stages = passage.stages
             stages["rewrite"] = passage.made.seconds
             stages["total"] = perf_counter() - started + envelope.receive_seconds
@@ -184,8 +163,10 @@ class Acceptance:
             if len(message) < THREAD_FROM_BYTES:
                 passage.decision = rewriter.decide(message, to, transaction=envelope)
             else:
-                decide = partial(rewriter.decide, message, to, transaction=envelope)
-                passage.decision = await self._run_in_thread(decide)
+                async with self._threads:
+                    passage.decision = await asyncio.to_thread(
+                        rewriter.decide, message, to, transaction=envelope
+                    )
         except MessageRefusedError as refused:
             why = "header" if isinstance(refused, HeaderRefusedError) else "policy"
             raise DataRefusedError(why, Reply(refused.code, refused.text)) from refused
@@ -197,237 +178,44 @@ class Acceptance:
             decision, now = passage.decision, int(envelope.received_at)
             await asyncio.to_thread(rewriter.explain, decision, now=now)
 
-    # One copy
-
     async def _send_one(self, passage: Passage) -> Reply:
         envelope, (copy,) = passage.envelope, passage.decision.copies
-        delivery, message_id = await self._make(passage, copy)
+        delivery, message_id = await prepare_copy(passage, copy, self._threads)
         if passage.is_gone():
-            raise _report_gone()
+            raise DataRefusedError("client_gone", CLIENT_GONE)
         started = perf_counter()
         relay: NextHop | Transaction = envelope.exchange or passage.upstream
         try:
             reply = await relay.deliver(delivery)
         except UpstreamError as error:
-            failed = self._note_failure(passage, copy, message_id, error, started)
+            failed = passage.note_failure(copy, message_id, error, started)
             if not passage.is_out:
-                return await self._keep_all_or_refuse(passage, error)
-            await self._hand_over(passage, failed)
-            return self._answer_for_all(passage)
+                return await self._keep_or_refuse(passage, error)
+            return await self._answer_for_all(passage, failed)
         finally:
             passage.stages["relay"] = perf_counter() - started
-        self._note_success(passage, copy, message_id, reply, started)
+        passage.note_relayed(copy, message_id, reply, started)
         return reply
 
-    # Several copies
-
-    async def _send_once(self, passage: Passage) -> Reply:
+    async def _send_several(self, passage: Passage) -> Reply:
         """Send all copies, so that a client which does not wait for that can repeat it."""
         key = self._repeats.begin(passage.envelope, passage.is_gone)
         reply: Reply | None = None
         try:
-            reply = await self._send_all(passage)
+            failed = await self._fan_out.send(passage)
+        except UpstreamError as error:
+            reply = await self._keep_or_refuse(passage, error)
+        else:
+            reply = await self._answer_for_all(passage, failed)
         finally:
             self._repeats.end(key, reply)
         return reply
 
-    async def _send_all(self, passage: Passage) -> Reply:
-        """Send the first copy alone: what is refused for all is refused before anybody has it."""
-        first, *others = passage.decision.copies
-        started = perf_counter()
-        delivery, message_id = await self._make(passage, first)
-        failed: list[_Failure] = []
-        try:
-            await self._verify(passage, delivery.size)
-            if passage.is_gone():
-                raise _report_gone()
-            begun = perf_counter()
-            try:
-                reply = await passage.upstream.deliver(delivery)
-            except UpstreamError as error:
-                failed += self._note_failure(passage, first, message_id, error, begun)
-                if not passage.is_out:
-                    raise
-            else:
-                self._note_success(passage, first, message_id, reply, begun)
-        except UpstreamError as error:
-            return await self._keep_all_or_refuse(passage, error)
-        self._end_growth(passage, delivery)
-        del delivery
-        failed += await self._send_others(passage, others)
-        passage.stages["relay"] = perf_counter() - started - passage.made.seconds
-        await self._hand_over(passage, failed)
-        return self._answer_for_all(passage)
-
-    async def _verify(self, passage: Passage, size: int) -> None:
-        """Ask the upstream about every reader that it has not been asked about."""
-        envelope = passage.envelope
-        asked: set[str] = set()
-        if envelope.exchange is not None:
-            asked = {each.path for each in envelope.recipients}
-            envelope.exchange.drop()  # never wait for a second connection while holding one
-        to_ask: dict[str, list[Recipient]] = {}
-        for copy in passage.decision.copies:
-            known = asked if copy.sender is None else ()
-            new = [each for each in passage.find_recipients(copy) if each.path not in known]
-            if new:
-                to_ask.setdefault(passage.find_sender(copy), []).extend(new)
-        kept = [each for each in passage.mail_parameters if not _is_size(each)]
-        parameters = (*kept, f"SIZE={size}")
-        for sender, recipients in to_ask.items():
-            await passage.upstream.verify(sender, parameters, recipients)
-
-    async def _send_others(
-        self, passage: Passage, others: Sequence[CopyDecision]
-    ) -> list[_Failure]:
-        """Send copies, several at a time, and list those that the upstream did not take."""
-        failed: list[_Failure] = []
-        waiting = iter(others)
-        is_large = len(passage.envelope.message) >= THREAD_FROM_BYTES
-        send = self._send_one_by_one if is_large else self._send_row
-        at_once = min(self._copies_at_once, len(others))
-        # The first works in the room that the message has; the others where there is more.
-        work = (send(passage, waiting, failed, borrows=number > 0) for number in range(at_once))
-        await asyncio.gather(*work)
-        return failed
-
-    async def _send_row(
-        self,
-        passage: Passage,
-        waiting: Iterator[CopyDecision],
-        failed: list[_Failure],
-        *,
-        borrows: bool,
-    ) -> None:
-        """Send copies behind each other; a small one costs less than to wait for its answer."""
-        # One is made while the one before is under way.
-        hold, size = passage.hold, len(passage.envelope.message)
-        held = 2 * size if borrows else size
-        if not borrows:
-            hold.add(held)
-        elif not hold.borrow(held):
-            return
-        under_way: deque[_UnderWay] = deque()
-
-        def take() -> Delivery | None:
-            for copy in waiting:
-                begun = perf_counter()
-                try:
-                    delivery, message_id = self._make_now(passage, copy)
-                except Exception:  # others have the mail, so that it must not be answered 451
-                    log.exception("copy.failed")
-                    failed.extend(self._note_failure(passage, copy, None, _make_defect(), begun))
-                else:
-                    under_way.append(_UnderWay(copy, delivery, message_id, begun))
-                    return delivery
-            return None
-
-        def note(result: Reply | UpstreamError) -> None:
-            copy, delivery, message_id, begun = under_way.popleft()
-            self._end_growth(passage, delivery)
-            if isinstance(result, UpstreamError):
-                failed.extend(self._note_failure(passage, copy, message_id, result, begun))
-            else:
-                self._note_success(passage, copy, message_id, result, begun)
-
-        try:
-            await passage.upstream.deliver_row(Row(take, note))
-        finally:
-            hold.give_back(held)
-
-    async def _send_one_by_one(
-        self,
-        passage: Passage,
-        waiting: Iterator[CopyDecision],
-        failed: list[_Failure],
-        *,
-        borrows: bool,
-    ) -> None:
-        """Send copies, each made in a thread when its turn has come."""
-        hold, size = passage.hold, len(passage.envelope.message)
-        while not borrows or hold.borrow(size):
-            try:
-                copy = next(waiting, None)
-                if copy is None:
-                    return
-                failed += await self._send_other(passage, copy)
-            finally:
-                if borrows:
-                    hold.give_back(size)
-
-    async def _send_other(self, passage: Passage, copy: CopyDecision) -> list[_Failure]:
-        message_id: str | None = None
-        begun = perf_counter()
-        try:
-            delivery, message_id = await self._make(passage, copy)
-            begun = perf_counter()
-            try:
-                reply = await passage.upstream.deliver(delivery)
-            finally:
-                self._end_growth(passage, delivery)
-        except UpstreamError as error:
-            return self._note_failure(passage, copy, message_id, error, begun)
-        except Exception:  # others have the mail, so that it must not be answered 451
-            log.exception("copy.failed")
-            return self._note_failure(passage, copy, message_id, _make_defect(), begun)
-        self._note_success(passage, copy, message_id, reply, begun)
-        return []
-
-    async def _hand_over(self, passage: Passage, failed: Sequence[_Failure]) -> None:
-        """Give the spool what others have got already: to send it later, or to report it."""
+    async def _answer_for_all(self, passage: Passage, failed: Sequence[Failure]) -> Reply:
+        """Give the spool what others have got already, and answer with what came of each copy."""
         spool = self._find_spool(passage.envelope)
-        if spool is None or not failed:
-            return
-        groups: dict[tuple[bool, str], list[_Failure]] = {}
-        for each in failed:
-            why = f"{each.error.code} {each.error.text}"
-            groups.setdefault((each.error.is_final, why), []).append(each)
-        for (is_final, why), group in groups.items():
-            take_over = spool.report if is_final else spool.keep
-            queue_id = await self._give(passage, take_over, group, why)
-            if queue_id is None:
-                continue
-            outcome = "reported" if is_final else "kept"
-            for each in group:
-                sent = passage.sent[each.place]
-                passage.sent[each.place] = sent._replace(outcome=outcome, queue_id=queue_id)
-
-    async def _give(
-        self,
-        passage: Passage,
-        take_over: _TakeOver,
-        group: Sequence[_Failure],
-        why: str,
-    ) -> str | None:
-        """Return the spool's name for copies, or None if it does not take them over."""
-        envelope, decision = passage.envelope, passage.decision
-
-        def make_deliveries() -> Iterator[Delivery]:
-            """Make each copy again when it is its turn; all of them could be too much memory."""
-            for each in group:
-                copy = make_outgoing(
-                    decision,
-                    each.copy,
-                    now=int(envelope.received_at),
-                    message_id=passage.sent[each.place].message_id,
-                    received=passage.received,
-                )
-                yield passage.make_delivery(each.copy, copy, each.recipients)
-
-        try:
-            return await take_over(
-                passage.mail_parameters,
-                make_deliveries(),
-                envelope_id=passage.envelope_id,
-                why=why,
-            )
-        except SpoolError as error:
-            log.error("spool.failed", why=str(error))  # noqa: TRY400 - it says what to do
-        except Exception:
-            log.exception("spool.failed")
-        return None
-
-    def _answer_for_all(self, passage: Passage) -> Reply:
+        if spool is not None and failed:
+            await hand_over(spool, passage, failed)
         sent = passage.sent
         unserved = [each for each in sent if each.outcome not in SERVED]
         if not unserved:
@@ -436,135 +224,26 @@ class Acceptance:
         self._recorder.record_unserved(passage.envelope, reply.text, sent)
         return reply
 
-    async def _keep_all_or_refuse(self, passage: Passage, error: UpstreamError) -> Reply:
+    async def _keep_or_refuse(self, passage: Passage, error: UpstreamError) -> Reply:
         """Keep a message that nobody has, if the spool is for that; else refuse it.
 
         Raises:
             DataRefusedError: nothing was sent or kept.
         """
         spool = self._find_spool(passage.envelope)
-        refusal = DataRefusedError(
-            "upstream", Reply(error.code, name_recipient(error, passage.reader_count))
-        )
+        readers = sum(len(copy.readers) for copy in passage.decision.copies)
+        refusal = DataRefusedError("upstream", Reply(error.code, name_recipient(error, readers)))
         if spool is None or not spool.keeps_always or error.outcome != "not_sent":
             raise refusal from error
-        envelope, decision = passage.envelope, passage.decision
-        why = f"{error.code} {error.text}"
-        made, kept = Made(), list[SentCopy]()
-
-        def make_deliveries() -> Iterator[Delivery]:
-            for copy in decision.copies:
-                outgoing = make_outgoing(
-                    decision, copy, now=int(envelope.received_at), received=passage.received
-                )
-                made.add(outgoing)
-                reply, names = Reply(error.code, error.text), _name_all(copy)
-                kept.append(SentCopy(names, outgoing.message_id, reply, 0.0, outcome="kept"))
-                yield passage.make_delivery(copy, outgoing, passage.find_recipients(copy))
-
         try:
-            queue_id = await spool.keep(
-                passage.mail_parameters,
-                make_deliveries(),
-                envelope_id=passage.envelope_id,
-                why=why,
-            )
+            queue_id = await keep_all(spool, passage, error)
         except SpoolFullError as full:
             raise DataRefusedError("spool_full", Reply(452, "4.3.1 The spool is full")) from full
         except SpoolError as failed:
             log.error("spool.failed", why=str(failed))  # noqa: TRY400 - it says what to do
             raise refusal from error
-        passage.made = made
-        passage.sent = [each._replace(queue_id=queue_id) for each in kept]
         return Reply(250, f"2.0.0 Ok: kept as {queue_id}")
-
-    # Steps
 
     def _find_spool(self, envelope: Envelope) -> Spool | None:
         """Return the spool, which can't send in the name of a user whom the upstream checks."""
         return self._spool if envelope.upstream is None else None
-
-    async def _run_in_thread(self, work: Callable[[], _Result]) -> _Result:
-        """Do work on a large message."""
-        async with self._threads:
-            return await asyncio.to_thread(work)
-
-    async def _make(self, passage: Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
-        if len(passage.envelope.message) < THREAD_FROM_BYTES:
-            return self._make_now(passage, copy)
-        begun, now = perf_counter(), int(passage.envelope.received_at)
-        make = partial(make_outgoing, passage.decision, copy, now=now, received=passage.received)
-        return self._note_made(passage, copy, await self._run_in_thread(make), begun)
-
-    def _make_now(self, passage: Passage, copy: CopyDecision) -> tuple[Delivery, str | None]:
-        begun, now = perf_counter(), int(passage.envelope.received_at)
-        outgoing = make_outgoing(passage.decision, copy, now=now, received=passage.received)
-        return self._note_made(passage, copy, outgoing, begun)
-
-    def _note_made(
-        self, passage: Passage, copy: CopyDecision, outgoing: OutgoingCopy, begun: float
-    ) -> tuple[Delivery, str | None]:
-        passage.made.add(outgoing)
-        passage.made.seconds += perf_counter() - begun
-        size = len(passage.envelope.message)
-        if outgoing.size > size:
-            passage.hold.add(outgoing.size - size)
-        delivery = passage.make_delivery(copy, outgoing, passage.find_recipients(copy))
-        return delivery, outgoing.message_id
-
-    def _end_growth(self, passage: Passage, delivery: Delivery) -> None:
-        growth = delivery.size - len(passage.envelope.message)
-        if growth > 0:
-            passage.hold.give_back(growth)
-
-    def _note_success(
-        self,
-        passage: Passage,
-        copy: CopyDecision,
-        message_id: str | None,
-        reply: Reply,
-        begun: float,
-    ) -> None:
-        passage.sent.append(SentCopy(_name_all(copy), message_id, reply, perf_counter() - begun))
-
-    def _note_failure(
-        self,
-        passage: Passage,
-        copy: CopyDecision,
-        message_id: str | None,
-        error: UpstreamError,
-        begun: float,
-    ) -> list[_Failure]:
-        seconds = perf_counter() - begun
-        recipients = passage.find_recipients(copy)
-        parts = [(recipients, error)]
-        if isinstance(error, PartlyTakenError):
-            parts = [
-                ((each,), error.refused[each.path])
-                for each in recipients
-                if each.path in error.refused
-            ]
-            relayed = SentCopy(error.taken, message_id, Reply(250, "taken"), seconds)
-            passage.sent.append(relayed)
-        failed = []
-        for to, why in parts:
-            failed.append(_Failure(len(passage.sent), copy, to, why))
-            names, reply = tuple(each.path for each in to), Reply(why.code, why.text)
-            passage.sent.append(SentCopy(names, message_id, reply, seconds, outcome=why.outcome))
-        return failed
-
-
-def _report_gone() -> DataRefusedError:
-    return DataRefusedError("client_gone", Reply(451, "4.4.2 The client closed the connection"))
-
-
-def _make_defect() -> UpstreamError:
-    return UpstreamError(451, "4.3.0 Internal error", outcome="not_sent")
-
-
-def _is_size(parameter: str) -> bool:
-    return parameter.upper().startswith("SIZE=")
-
-
-def _name_all(copy: CopyDecision) -> tuple[str, ...]:
-    return tuple(reader.address for reader in copy.readers)

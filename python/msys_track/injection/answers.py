@@ -8,6 +8,8 @@ from msys_track.errors import UpstreamError
 from msys_track.injection.record import SERVED, SentCopy, find_queue_id
 from msys_track.smtp.reply import Reply
 
+CLIENT_GONE: Final = Reply(451, "4.4.2 The client closed the connection")
+
 # Of addresses and queue ids in one reply.
 _MAX_NAMED: Final = 20
 

@@ -1,15 +1,29 @@
 """One message on its way: what was received, what was decided, and what came of each copy."""
 
 from collections.abc import Callable
+from time import perf_counter
+from typing import NamedTuple
 
 from msys_track.dispatch.decide import CopyDecision, Decision
 from msys_track.dispatch.outgoing import OutgoingCopy
+from msys_track.errors import PartlyTakenError, UpstreamError
 from msys_track.injection.budget import Hold
 from msys_track.injection.envelope import Envelope
 from msys_track.injection.record import Made, SentCopy
 from msys_track.relay.upstream import Delivery, NextHop
 from msys_track.smtp.path import Recipient
 from msys_track.smtp.received import Way, write_received
+from msys_track.smtp.reply import Reply
+
+
+class Failure(NamedTuple):
+    """A copy that the upstream did not take, or took for others than these."""
+
+    place: int
+    """Of its account in `Passage.sent`."""
+    copy: CopyDecision
+    recipients: tuple[Recipient, ...]
+    error: UpstreamError
 
 
 class Passage:
@@ -63,11 +77,6 @@ class Passage:
     def envelope_id(self) -> str:
         """The name that the log has for the mail."""
         return f"{self.decision.transmission_id:x}"
-
-    @property
-    def reader_count(self) -> int:
-        """How many get a copy, those of one copy counted each."""
-        return sum(len(copy.readers) for copy in self.decision.copies)
 
     @property
     def is_out(self) -> bool:
@@ -126,3 +135,32 @@ class Passage:
             copies[0].readers[0].address if is_alone else None,
             envelope.received_at,
         )
+
+    def note_relayed(
+        self, copy: CopyDecision, message_id: str | None, reply: Reply, begun: float
+    ) -> None:
+        """Note that the upstream took a copy."""
+        names = tuple(reader.address for reader in copy.readers)
+        self.sent.append(SentCopy(names, message_id, reply, perf_counter() - begun))
+
+    def note_failure(
+        self, copy: CopyDecision, message_id: str | None, error: UpstreamError, begun: float
+    ) -> list[Failure]:
+        """Note that the upstream did not take a copy; over LMTP, for which of its recipients."""
+        seconds = perf_counter() - begun
+        recipients = self.find_recipients(copy)
+        parts = [(recipients, error)]
+        if isinstance(error, PartlyTakenError):
+            parts = [
+                ((each,), error.refused[each.path])
+                for each in recipients
+                if each.path in error.refused
+            ]
+            relayed = SentCopy(error.taken, message_id, Reply(250, "taken"), seconds)
+            self.sent.append(relayed)
+        failed = []
+        for to, why in parts:
+            failed.append(Failure(len(self.sent), copy, to, why))
+            names, reply = tuple(each.path for each in to), Reply(why.code, why.text)
+            self.sent.append(SentCopy(names, message_id, reply, seconds, outcome=why.outcome))
+        return failed

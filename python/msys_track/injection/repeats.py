@@ -12,7 +12,7 @@ repeats the mail to all of them. It is recognised and gets the answer to the fir
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final, NamedTuple, TypeAlias
 
@@ -95,7 +95,7 @@ class Repeats:
         self._answered.pop(key, None)
         self._answered[key] = _Answered(sha256(sent.message).digest(), now + _SECONDS, reply)
         # The oldest stands first; the one that is new makes an end.
-        while len(self._answered) > _MOST or _find_oldest(self._answered).until <= now:
+        while len(self._answered) > _MOST or next(iter(self._answered.values())).until <= now:
             del self._answered[next(iter(self._answered))]
 
 
@@ -103,7 +103,3 @@ def _make_key(envelope: Envelope) -> _Key:
     host = envelope.peer.rpartition(":")[0]
     length = len(envelope.message)
     return host, envelope.user, envelope.sender, envelope.recipients, length
-
-
-def _find_oldest(answered: Mapping[_Key, _Answered]) -> _Answered:
-    return next(iter(answered.values()))

@@ -8,7 +8,9 @@ from urllib.parse import urlencode
 
 from msys_track.report.sparkpost.parameters import Parameters
 from msys_track.report.sparkpost.problems import RequestError, refuse
-from msys_track.report.sparkpost.search import Cursor, Page, Wanted, find_page
+from msys_track.report.sparkpost.search.cursor import Cursor
+from msys_track.report.sparkpost.search.page import Page, find_page
+from msys_track.report.sparkpost.search.wanted import Wanted
 from msys_track.sinks.store.reading import Store
 
 MESSAGE_PATH: Final = "/api/v1/events/message"

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from msys_track.errors import HeaderRefusedError
-from msys_track.options.resolve import Resolved, resolve
+from msys_track.options.arguments import Arguments
+from msys_track.options.resolve import Origin, Resolved, resolve
 from msys_track.options.scopes import Scope
 from msys_track.options.tracking import TrackingOptions
 from msys_track.policy.context import Context, Contexts
@@ -90,6 +91,11 @@ def scope(name: str, **options: Any) -> Scope:
     return Scope(name=name, options=TrackingOptions(**options), places=places)
 
 
+def said(origin: Origin[Any]) -> list[tuple[object, str]]:
+    """Every value that was set and its source, the one in force first."""
+    return [(each.value, each.source) for each in origin.chain()]
+
+
 def plain(resolved: Resolved) -> dict[str, object]:
     return {name: origin.value for name, origin in resolved.origins()}
 
@@ -136,14 +142,43 @@ def test_a_value_has_every_value_that_it_overrides_behind_it() -> None:
         ApiHeader(open_tracking=False),
         contexts(smtpapi_open_tracking="1"),
     )
-    chain = [(each.value, each.source) for each in resolved.open_tracking.chain()]
-    assert chain == [
+    assert said(resolved.open_tracking) == [
         (True, "policy"),
         (False, "header"),
         (True, "peer (peer.toml:7)"),
         (False, "listener (listener.toml:7)"),
         (False, "default"),
     ]
+
+
+def test_what_the_header_says_of_a_recipient_comes_before_the_rest_of_it() -> None:
+    header, own = ApiHeader(campaign_id="all", tags=("a",)), ApiHeader(campaign_id="one")
+    resolved = resolve((), header, own=own)
+    assert said(resolved.campaign_id) == [
+        ("one", "header (recipient)"),
+        ("all", "header"),
+        (None, "default"),
+    ]
+    assert said(resolved.tags) == [(("a",), "header"), ((), "default")]
+
+
+def test_a_call_comes_before_the_header_and_policy_before_both() -> None:
+    arguments = Arguments("call", '{"of":"call"}', subaccount_id=3)
+    header = ApiHeader(campaign_id="all", tags=("a",))
+    own = ApiHeader(campaign_id="one")
+    policy = contexts(smtpapi_campaign_id="policy")
+    resolved = resolve((), header, policy, arguments, own)
+    assert said(resolved.campaign_id) == [
+        ("policy", "policy"),
+        ("call", "call"),
+        ("one", "header (recipient)"),
+        ("all", "header"),
+        (None, "default"),
+    ]
+    assert said(resolved.tags) == [(("a",), "header"), ((), "default")]
+    alone = resolve((), arguments=arguments)
+    assert said(alone.metadata) == [('{"of":"call"}', "call"), (None, "default")]
+    assert said(alone.subaccount_id) == [(3, "call"), (None, "default")]
 
 
 def test_a_message_s_variable_beats_the_connection_s() -> None:
@@ -170,8 +205,10 @@ def test_metadata_is_trimmed_to_the_configured_room_whoever_set_it() -> None:
     room = [scope("module", max_metadata_bytes=12)]
     header = ApiHeader(metadata='{"a":1,"b":2}')
     resolved = resolve(room, header)
-    assert resolved.metadata[:2] == ('{"a":1}', "header")
+    assert said(resolved.metadata) == [('{"a":1}', "header"), (None, "default")]
     assert resolved.metadata_before_cut == header.metadata
+    by_call = resolve(room, arguments=Arguments(metadata=header.metadata))
+    assert by_call.metadata[:2] == ('{"a":1}', "call")
     assert resolve((), header).metadata_before_cut is None
     by_policy = resolve(room, header, contexts(smtpapi_metadata='{"c":1,"d":2}'))
     assert by_policy.metadata[:2] == ('{"c":1}', "policy")

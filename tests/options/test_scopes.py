@@ -17,41 +17,49 @@ PEER = Scope(name='peer "10.0.0.0/8"', pathway="bulk")
 LISTEN = Scope(name='listen "127.0.0.1:2525"', context={"a": "listen", "b": "listen"})
 LISTEN_PEER = Scope(name='listen "127.0.0.1:2525" peer "10.1.0.0/16"', context={"a": "peer"})
 
-SCOPES = Scopes(
-    listener=LISTENER,
-    module=MODULE,
-    peers=Networks({ip_network("10.0.0.0/8"): PEER}),
-    listens={
-        "127.0.0.1:2525": Listen(
-            scope=LISTEN, peers=Networks({ip_network("10.1.0.0/16"): LISTEN_PEER})
-        )
-    },
-    pathways={"bulk": (BULK_OF_GROUP, BULK, GROUP)},
-)
+
+@pytest.fixture
+def scopes() -> Scopes:
+    """Each test has its own: they keep what they were asked for."""
+    return Scopes(
+        listener=LISTENER,
+        module=MODULE,
+        peers=Networks({ip_network("10.0.0.0/8"): PEER}),
+        listens={
+            "127.0.0.1:2525": Listen(
+                scope=LISTEN, peers=Networks({ip_network("10.1.0.0/16"): LISTEN_PEER})
+            )
+        },
+        pathways={"bulk": (BULK_OF_GROUP, BULK, GROUP)},
+    )
 
 
-def test_without_a_client_the_listener_s_options_hold() -> None:
-    assert SCOPES.layers(None, None) == (LISTENER, MODULE)
+def test_without_a_client_the_listener_s_options_hold(scopes: Scopes) -> None:
+    assert scopes.layers(None, None) == (LISTENER, MODULE)
 
 
-def test_the_peer_comes_before_the_listening_address_and_that_before_the_listener() -> None:
-    layers = SCOPES.layers("127.0.0.1:2525", ip_address("10.1.2.3"))
+def test_the_peer_comes_before_the_listening_address_and_that_before_the_listener(
+    scopes: Scopes,
+) -> None:
+    layers = scopes.layers("127.0.0.1:2525", ip_address("10.1.2.3"))
     assert layers[:5] == (LISTEN_PEER, PEER, BULK_OF_GROUP, BULK, GROUP)
     assert layers[5:] == (LISTEN, LISTENER, MODULE)
-    assert SCOPES.context(layers) == {"a": "peer", "b": "listen"}
-    assert SCOPES.layers("127.0.0.1:2525", ip_address("10.1.200.3")) is layers
-    assert SCOPES.layers("127.0.0.1:2525", ip_address("192.0.2.1")) == (LISTEN, LISTENER, MODULE)
-    assert SCOPES.layers("127.0.0.1:26", ip_address("192.0.2.1")) == (LISTENER, MODULE)
+    assert scopes.context(layers) == {"a": "peer", "b": "listen"}
+    assert scopes.layers("127.0.0.1:2525", ip_address("10.1.200.3")) is layers
+    assert scopes.layers("127.0.0.1:2525", ip_address("192.0.2.1")) == (LISTEN, LISTENER, MODULE)
+    elsewhere = scopes.layers("127.0.0.1:26", ip_address("192.0.2.1"))
+    assert elsewhere == (LISTENER, MODULE)
+    assert scopes.layers("127.0.0.1:27", None) is elsewhere
 
 
-def test_the_pathway_that_policy_has_chosen_comes_first() -> None:
+def test_the_pathway_that_policy_has_chosen_comes_first(scopes: Scopes) -> None:
     ways = (BULK_OF_GROUP, BULK, GROUP)
-    assert SCOPES.layers(None, None, "bulk") == (*ways, LISTENER, MODULE)
-    at = SCOPES.layers("127.0.0.1:2525", ip_address("192.0.2.1"), "bulk")
+    assert scopes.layers(None, None, "bulk") == (*ways, LISTENER, MODULE)
+    at = scopes.layers("127.0.0.1:2525", ip_address("192.0.2.1"), "bulk")
     assert at == (*ways, LISTEN, LISTENER, MODULE)
-    assert SCOPES.layers(None, None, "unheard") == (LISTENER, MODULE)
+    assert scopes.layers(None, None, "unheard") == (LISTENER, MODULE)
     # Mail that is on it anyway has it once.
-    assert SCOPES.layers(None, ip_address("10.1.2.3"), "bulk") == (*ways, PEER, LISTENER, MODULE)
+    assert scopes.layers(None, ip_address("10.1.2.3"), "bulk") == (*ways, PEER, LISTENER, MODULE)
 
 
 def test_a_pathway_that_is_not_there_is_ignored() -> None:
@@ -91,14 +99,14 @@ def test_what_a_narrow_network_does_not_set_the_wider_one_of_its_table_sets() ->
     assert scopes.layers(":25", ip_address("10.1.4.4")) is beside
 
 
-def test_the_pathway_that_policy_chose_comes_before_all_others() -> None:
-    layers = SCOPES.layers(None, None, "bulk")
+def test_the_pathway_that_policy_chose_comes_before_all_others(scopes: Scopes) -> None:
+    layers = scopes.layers(None, None, "bulk")
     assert layers == (BULK_OF_GROUP, BULK, GROUP, LISTENER, MODULE)
-    assert SCOPES.layers(None, None, "no such") is SCOPES.layers(None, None)
+    assert scopes.layers(None, None, "no such") is scopes.layers(None, None)
 
 
-def test_a_scope_stands_once_however_it_is_reached() -> None:
-    layers = SCOPES.layers("127.0.0.1:2525", ip_address("10.1.2.3"), "bulk")
+def test_a_scope_stands_once_however_it_is_reached(scopes: Scopes) -> None:
+    layers = scopes.layers("127.0.0.1:2525", ip_address("10.1.2.3"), "bulk")
     assert layers[:3] == (BULK_OF_GROUP, BULK, GROUP)
     assert len(layers) == len(set(layers))
 

@@ -116,7 +116,7 @@ class Scopes:
         layers = self._layers_by_key.get(key)
         if layers is None:
             walk = [*nested, *outer, at.scope if at else None, self.listener, self.module]
-            merged = list(self.pathways.get(pathway, ())) if pathway is not None else []
+            merged = list(self.pathways[pathway]) if pathway is not None else []
             for scope in filter(None, walk):
                 merged.append(scope)
                 if scope.pathway is not None:

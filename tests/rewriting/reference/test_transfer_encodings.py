@@ -76,6 +76,11 @@ def test_the_end_of_quoted_printable_is_behind_its_last_escape() -> None:
     assert Decoded(b"a=3D", 0).locate(2, 2) == (4, 4)
 
 
+def test_the_end_of_quoted_printable_is_behind_its_last_literal_byte() -> None:
+    assert Decoded(b"a=3Dbc", 0).locate(3, 4) == (5, 6)
+    assert Decoded(b"a=3Dbc", 0).locate(4, 4) == (6, 6)
+
+
 def encode(
     text: bytes,
     *,
@@ -153,6 +158,9 @@ def test_what_follows_goes_to_the_next_line_if_this_one_has_no_room_for_it() -> 
     assert encode(b"xy", column=10, tail=64) == b"xy"
     assert encode(b"xy", column=10, tail=65) == b"xy=\r\n"
     assert encode(b"", column=0, tail=100) == b""
+    # What was taken out of a line that is too long: it is broken if more follows.
+    assert encode(b"", column=76, tail=1) == b"=\r\n"
+    assert encode(b"", column=77, tail=0) == b""
     assert encode(b"x" * 75, tail=0) == b"x" * 75
     assert encode(b"xy", is_line=True, tail=100) == b"\r\nxy\r\n"
 

@@ -335,6 +335,7 @@ def test_steps_tell_how_far_a_session_has_come() -> None:
     machine = make_machine()
     assert (machine.steps, machine.ended_by) == (0, None)
     assert (machine.has_more, machine.has_unread, machine.is_over) == (False, False, False)
+    assert machine.buffered_bytes == 0
     machine.receive(b"EHLO x\r\nNOOP\r\nWHAT\r\nNO")
     seen = []
     while machine.next_event() is not None:
@@ -415,12 +416,18 @@ def test_a_message_over_its_limit_is_read_and_dropped(way: str) -> None:
 def test_nothing_that_came_with_starttls_is_obeyed_after_it() -> None:
     """RFC 3207 section 5: it came in the clear, perhaps from somebody else."""
     machine = make_machine()
-    found, output = play(machine, [b"EHLO x\r\nSTARTTLS\r\nEHLO evil\r\n" + MAIL])
-    assert found == [events.Hello("x", is_extended=True), events.StartTls()]
-    assert codes(output) == ["250", "220"]
-    machine.receive(b"\x16\x03\x01")
+    play(machine, [b"EHLO x\r\n"])
+    machine.receive(b"STARTTLS\r\nEHLO evil\r\n" + MAIL)
+    assert machine.next_event() == events.StartTls()
+    machine.answer(Reply(220, "2.0.0 Ready"))
+    assert (machine.buffered_bytes, machine.has_unread) == (0, False)
     assert machine.next_event() is None
+    assert codes(machine.take_output()) == ["220"]
+    for early in (b"\x16\x03\x01", b"EHLO evil\r\n"):
+        machine.receive(early)
+        assert (machine.next_event(), machine.take_output()) == (None, b"")
     machine.restart()
+    assert (machine.buffered_bytes, machine.has_unread) == (0, False)
     found, output = play(machine, [MAIL + b"EHLO x\r\n"])
     assert found == [events.Hello("x", is_extended=True)]
     assert codes(output) == ["503", "250"]
@@ -477,8 +484,13 @@ def test_a_line_of_auth_is_taken_once_it_is_whole_and_the_one_before_is_answered
     assert machine.next_event() is None
     machine.answer(Reply(334, "UGFzc3dvcmQ6"))
     assert machine.next_event() is None
-    machine.receive(b"VjcmV0\r\n")
+    machine.receive(b"VjcmV0\r\nNOOP\r\n")
     assert machine.next_event() == events.AuthLine(b"c2VjcmV0")
+    # Perhaps a line of AUTH, perhaps a command: the answer tells.
+    assert machine.next_event() is None
+    machine.answer(Reply(235, "2.7.0 Ok"))
+    assert machine.next_event() is None
+    assert codes(machine.take_output())[-2:] == ["235", "250"]
 
 
 @pytest.mark.parametrize("code", [500, 535])
@@ -507,5 +519,6 @@ def test_421_ends_the_session_whatever_it_answers() -> None:
     machine.receive(b"EHLO x\r\nNOOP\r\n")
     machine.next_event()
     machine.answer(Reply(421, "4.3.2 Shutting down"))
+    assert (machine.buffered_bytes, machine.has_unread) == (0, False)
     assert machine.next_event() is None
     assert machine.is_over

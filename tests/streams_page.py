@@ -20,9 +20,11 @@ PYTHON: Final = {block.role: block.text for block in BLOCKS if block.language ==
 TOML: Final[list[Block]] = [block for block in BLOCKS if block.language == "toml"]
 EVENTS: Final = tuple(
     b'{"msys":{"track_event":{"type":"%s","event_id":"%d","timestamp":"1712345678",'
-    b'"message_id":"%020d","campaign_id":"spring","target_link_url":"https://a.example/%d"}}}'
-    % (kind, number, number, number)
-    for number, kind in enumerate((b"open", b"click", b"click"))
+    b'"message_id":"%020d","campaign_id":"%s","target_link_url":"https://a.example/%d"}}}'
+    % (kind, number, number, campaign, number)
+    for number, (kind, campaign) in enumerate(
+        ((b"open", b"spring"), (b"click", b"spring"), (b"click", b"summer"))
+    )
 )
 
 

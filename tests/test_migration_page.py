@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from tests.certificates import make_certificate
 from tests.mail_tools import need_tool
 from tests.ports import find_free_ports
 from tests.processes import COMMAND, PATIENCE_SECONDS, Server, shell
@@ -200,7 +202,7 @@ class Trial:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the page's commands need curl")
-@pytest.mark.timeout(240)  # sixty commands, each a process of its own
+@pytest.mark.timeout(240)  # a hundred commands, each a process of its own
 def test_the_manual_s_statements_hold_as_the_page_shows(tmp_path: Path) -> None:
     trial = Trial(tmp_path)
     trial.write_files()
@@ -221,22 +223,29 @@ def test_the_manual_s_statements_hold_as_the_page_shows(tmp_path: Path) -> None:
 
 
 class Named(BaseHTTPRequestHandler):
-    """Answers with its own port, so that it shows where a front server has passed a request."""
+    """Answers with its own port, so that it shows where a front server has passed a request.
+
+    Behind the port is what it was told of the reader: the name that they asked for, and where
+    they are.
+    """
 
     def do_POST(self) -> None:
-        port = str(self.connection.getsockname()[1]).encode()
+        port = self.connection.getsockname()[1]
+        told = f"{port} {self.headers['Host']} {self.headers['X-Forwarded-For']}".encode()
         self.send_response(200)
-        self.send_header("Content-Length", str(len(port)))
+        self.send_header("Content-Length", str(len(told)))
         self.end_headers()
-        self.wfile.write(port)
+        self.wfile.write(told)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
 
 @contextmanager
-def named_server() -> Iterator[int]:
+def named_server(tls: ssl.SSLContext | None = None) -> Iterator[int]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Named) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -244,6 +253,11 @@ def named_server() -> Iterator[int]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def refuse_nameless(_: ssl.SSLObject, name: str | None, __: ssl.SSLContext) -> int | None:
+    """As hosts of many names do, which have no certificate for a client that names none."""
+    return None if name else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 
 
 def test_the_front_server_passes_the_old_tracker_s_unsubscriptions_and_not_ours(
@@ -256,13 +270,19 @@ def test_the_front_server_passes_the_old_tracker_s_unsubscriptions_and_not_ours(
         f"{name}_temp_path {tmp_path}/{name};\n"
         for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    with named_server() as old, named_server() as ours:
+    made = make_certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(made.certificate, made.key)
+    tls.sni_callback = refuse_nameless
+    # Another name of the front server is another server of it.
+    others = f"server {{ listen 127.0.0.1:{port} default_server; return 421; }}\n"
+    with named_server(tls) as old, named_server() as ours:
         text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
-        text = text.replace(OLD_NAME, f"http://127.0.0.1:{old}")
+        text = text.replace(OLD_NAME, f"https://localhost:{old}")
         text = text.replace("127.0.0.1:8080", f"127.0.0.1:{ours}")
         (tmp_path / "nginx.conf").write_text(
             f"daemon off;\npid {tmp_path}/nginx.pid;\nevents {{}}\n"
-            f"http {{\naccess_log off;\n{paths}{text}}}\n"
+            f"http {{\naccess_log off;\n{paths}{others}{text}}}\n"
         )
         front = subprocess.Popen(  # noqa: S603 - what need_tool found
             [tool.path, "-p", tmp_path, "-c", tmp_path / "nginx.conf", "-e", "stderr"],
@@ -271,11 +291,12 @@ def test_the_front_server_passes_the_old_tracker_s_unsubscriptions_and_not_ours(
         try:
             wait_until(lambda: accepts(port))
             old_path = "/u/5TmBPmvTqjKFBk5dO3l0_w~~/AAAAARA~/RgRl"
-            assert post(port, old_path) == str(old)
+            assert post(port, old_path).split()[0] == str(old)
             keys = KeyRing.temporary()
             claims = Claims(kind="list_unsubscribe", engagement=plans.engagement())
-            assert post(port, f"/{keys.seal(claims)}") == str(ours)
-            assert post(port, "/f/a/5TmBPmvTqjKFBk5dO3l0_w~~/AAAAARA~/RgRl") == str(ours)
+            passed_to_ours = f"{ours} click.example.com 127.0.0.1"
+            assert post(port, f"/{keys.seal(claims)}") == passed_to_ours
+            assert post(port, "/f/a/5TmBPmvTqjKFBk5dO3l0_w~~/AAAAARA~/RgRl") == passed_to_ours
         finally:
             front.terminate()
             front.wait()
@@ -284,7 +305,12 @@ def test_the_front_server_passes_the_old_tracker_s_unsubscriptions_and_not_ours(
 def post(port: int, path: str) -> str:
     connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     try:
-        connection.request("POST", path, body=b"List-Unsubscribe=One-Click")
+        connection.request(
+            "POST",
+            path,
+            body=b"List-Unsubscribe=One-Click",
+            headers={"Host": DOMAIN.removeprefix("https://")},
+        )
         return connection.getresponse().read().decode()
     finally:
         connection.close()

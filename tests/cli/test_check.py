@@ -21,11 +21,15 @@ from click.testing import CliRunner
 from tests.certificates import make_certificate
 from tests.ports import find_free_ports
 from tests.processes import COMMAND, PATIENCE_SECONDS, Ended, Run, Start, environment
+from tests.shown import read_blocks
 
 from msys_track.cli import main
 from msys_track.keys.file import create
 from msys_track.keys.ring import Claims, Engagement, KeyRing
 from msys_track.testing.mailbox import MailServer
+
+[SHOWN] = (json.loads(each.text) for each in read_blocks("serving.md") if each.language == "json")
+"""What docs/serving.md shows of its output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,8 @@ store = "events.sqlite"
         for each in shown["findings"]:
             findings.setdefault(each["what"], []).append(each)
             assert bool(each["advice"]) == (each["state"] != "ok"), each
+            assert each.keys() == SHOWN["findings"][0].keys()
+        assert shown.keys() == SHOWN.keys()
         has_fault = any(each["state"] == "fault" for each in shown["findings"])
         assert (ended.code, shown["ok"]) == (int(has_fault), not has_fault)
         return ended, findings
@@ -143,6 +149,8 @@ def test_where_all_is_well_there_is_no_fault_no_mail_and_no_event(
         "would take mail for jo@reader.example; nothing was sent",
     ]
     assert findings["store events.sqlite"][0]["state"] == "ok"
+    (sample,) = SHOWN["findings"]
+    assert (sample["what"] in findings, SHOWN["ok"]) == (True, sample["state"] != "fault")
     assert findings["clock"][0]["found"] == f"agrees with that of {own}"
     assert installation.run("events", "--store", "events.sqlite").output == b""
 

@@ -37,7 +37,8 @@ from msys_track.keys.file import create
 from msys_track.testing.mailbox import MailServer
 
 SHOWN_PORTS: Final = ("25", "2525", "8080", "8026", "9464")
-_SHELL: Final = ("/bin/sh", "-e", "-c")
+# The fault of a command is one wherever it stands in a pipe.
+_SHELL: Final = ("/bin/bash", "-e", "-o", "pipefail", "-c")
 _MAIL: Final = """\
 From: Shop <news@shop.example>
 To: Jo <jo@example.com>
@@ -113,7 +114,10 @@ grep 'listens on' "$log"
 _TAIL: Final = """\
 #!/bin/sh
 # Following a file has no end.
-case $1 in -*[fF]*) timeout 1 /usr/bin/tail "$@" ;; *) exec /usr/bin/tail "$@" ;; esac
+case $1 in
+-*[fF]*) timeout 1 /usr/bin/tail "$@"; [ $? = 124 ] ;;
+*) exec /usr/bin/tail "$@" ;;
+esac
 """
 
 

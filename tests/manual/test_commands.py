@@ -42,8 +42,10 @@ def test_what_a_page_lets_a_shell_do_is_shell(page: str) -> None:
 
 
 def list_commands(page: str) -> Iterator[str]:
-    """List the lines of a page that call `msys-track` or `make`."""
+    """List the lines of a page that call `msys-track` or `make`, or say so in a comment."""
     for block in read_blocks(ROOT / page):
+        if block.language == "toml":
+            yield from re.findall(r"#.*?\b(msys-track [a-z].*)", block.text)
         if block.language in {"sh", "console"}:
             for line in block.text.replace("\\\n", " ").splitlines():
                 start = re.search(r"(?:^|[;&|(] *|\$ )(msys-track|make) ", line)

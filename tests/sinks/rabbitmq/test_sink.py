@@ -19,7 +19,7 @@ from msys_track.errors import SettingsError, SinkError
 from msys_track.eventlog.position import PositionFile
 from msys_track.eventlog.writer import LogWriter
 from msys_track.metrics import Counters
-from msys_track.sinks.delivery import Delivery, EventBatch
+from msys_track.sinks.delivery import Delivery, EventBatch, Sink
 from msys_track.sinks.rabbitmq.settings import RabbitmqSettings
 from msys_track.sinks.rabbitmq.sink import RabbitmqSink
 
@@ -105,12 +105,23 @@ def test_the_consumer_that_is_shown_gets_what_it_is_bound_to(
     (sink,) = make_from(tmp_path, f'[rabbitmq.hose]\nhost = "127.0.0.1"\nport = {broker.port}\n')
     program = re.sub(r"amqp://[^\"]*", broker.url, PYTHON["rabbitmq"])
     urls = [f"https://a.example/{number}" for number in (1, 2)]
+    make_exchange(sink)
 
     def publish() -> None:
         wait_for_queue(broker.url)
         write(sink)
 
     assert run(program, publish) == f"{urls}\n"
+
+
+def make_exchange(sink: Sink) -> None:
+    """Let the sink make its exchange, as it does where it starts before any consumer."""
+
+    async def make() -> None:
+        await sink.open()
+        await sink.close()
+
+    asyncio.run(make())
 
 
 def wait_for_queue(url: str) -> None:

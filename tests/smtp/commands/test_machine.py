@@ -361,6 +361,7 @@ def test_a_line_without_an_end_takes_no_memory() -> None:
     machine.receive(b"\r\nNOOP\r\n")
     machine.next_event()
     assert codes(machine.take_output()) == ["500", "250"]
+    assert play(machine, [b"NO", b"OP\r\n"]) == ([], OK.wire)
 
 
 def test_a_message_in_chunks_is_what_was_in_them() -> None:

@@ -40,6 +40,12 @@ _LONG = (
     "tests/recording/",
     "tests/rewriting/",
     "tests/manual/",
+    "tests/injection/test_intake.py",
+    "tests/injection/test_acceptance.py",
+    "tests/sinks/rabbitmq/",
+    "tests/report/sparkpost/",
+    "tests/test_bad_input.py",
+    "tests/test_precedence_at_random.py",
 )
 
 

@@ -1,5 +1,7 @@
 """Processes of `msys-track` that need not import it: they are forked off one that has.
 
+So are programs in Python that tests write (`python -c`).
+
 Importing takes most of a short command's time. A process of the nursery is one as any other: its
 own arguments, environment, folder, descriptors, signals and exit code. What a cold start alone
 shows is for `make test-thorough`, where every command has one, and for the tests that start
@@ -26,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import types
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -309,6 +312,17 @@ def _receive(source: socket.socket) -> tuple[bytes, list[int]]:
     return content, descriptors
 
 
+def _is_program(start: _Start) -> bool:
+    """Whether the interpreter itself was asked for, with a program as its argument."""
+    return start.arguments[:2] == [sys.executable, "-c"]
+
+
+def _run_program(program: str) -> None:
+    main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main
+    exec(compile(program, "<string>", "exec"), vars(main))  # noqa: S102 - a test's own program
+
+
 def _become(start: _Start, descriptors: list[int]) -> None:
     """Take the place of a process that was started so."""
     # First out of the way of the numbers that they shall have.
@@ -326,9 +340,12 @@ def _become(start: _Start, descriptors: list[int]) -> None:
         resource.setrlimit(getattr(resource, name), (soft, hard))
     os.environ.clear()
     os.environ.update(start.environment)
-    sys.argv = start.arguments
-    sys.orig_argv = [sys.executable, *start.arguments]
-    sys.path[0] = str(Path(start.arguments[0]).parent)
+    if _is_program(start):
+        sys.argv, sys.orig_argv = start.arguments[1:2], start.arguments
+    else:
+        sys.argv = start.arguments
+        sys.orig_argv = [sys.executable, *start.arguments]
+        sys.path[0] = str(Path(start.arguments[0]).parent)
     sys.stdin = sys.__stdin__ = _reopen(sys.stdin, "r", is_line_buffered=False)  # type: ignore[misc]
     sys.stdout = sys.__stdout__ = _reopen(sys.stdout, "w", is_line_buffered=os.isatty(1))  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _reopen(sys.stderr, "w", is_line_buffered=True)  # type: ignore[misc]
@@ -358,7 +375,11 @@ def _main() -> None:
             return
     _become(*started)
     try:
-        importlib.import_module("msys_track.cli").main()
+        if _is_program(started[0]):
+            _run_program(started[0].arguments[2])
+            _end(0)
+        else:
+            importlib.import_module("msys_track.cli").main()
     except SystemExit as end:
         if isinstance(end.code, int):
             _end(end.code)

@@ -117,16 +117,22 @@ def run(
 
 
 def run_program(program: str, folder: Path | None = None) -> ProgramEnded:
-    """Run a program in Python to its end, as a process that this one knows nothing of."""
-    return subprocess.run(  # noqa: S603 - a test's own program
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
+    """Run a program in Python to its end, as a process that this one knows nothing of.
+
+    It may find the package imported already (tests/nursery.py).
+    """
+    command = [sys.executable, "-c", program]
+    start: Any = nursery.Process if _has_nursery() else subprocess.Popen
+    process = start(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=folder or Path.cwd(),
         env=environment(),
-        cwd=folder,
-        timeout=PATIENCE_SECONDS,
-        check=False,
     )
+    output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    return ProgramEnded(command, process.wait(), output.decode("utf-8"), errors.decode("utf-8"))
 
 
 # A shell runs a line in which `msys-track` is our command.
@@ -200,9 +206,15 @@ class Server:
     def event(self, name: str, count: int = 1) -> dict[str, Any]:
         """Wait until an event was logged so many times; the last of them."""
         found: list[dict[str, Any]] = []
+        seen = 0
 
         def is_there() -> bool:
-            found[:] = [each for each in self.logged if each["event"] == name]
+            # A busy server logs much: each line is read once, not again with each that follows.
+            nonlocal seen
+            lines = self._errors[seen:]
+            seen += len(lines)
+            logged = [json.loads(line) for line in lines if line.startswith(b"{")]
+            found.extend(each for each in logged if each["event"] == name)
             return len(found) >= count
 
         self.until(is_there)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.processes import COMMAND, PATIENCE_SECONDS
+from tests.processes import COMMAND, PATIENCE_SECONDS, start_process
 
 import msys_track
 from msys_track.cli.streams import has_colour
@@ -53,8 +53,8 @@ def make_folder(folder: Path) -> None:
 
 
 def make_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-    return {**kept, "LANG": "C.UTF-8", **variables}
+    names = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "LC_CTYPE")
+    return {name: os.environ[name] for name in names if name in os.environ} | dict(variables)
 
 
 def at_a_terminal(
@@ -66,16 +66,15 @@ def at_a_terminal(
     for _, terminal in pairs:
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     output, errors = (terminal for _, terminal in pairs)
-    process = subprocess.Popen(  # noqa: S603 - our own command
-        [COMMAND, *arguments],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=errors,
-        env=make_environment(variables),
-    )
-    for _, terminal in pairs:
-        os.close(terminal)
+    with open(output, "wb") as standard, open(errors, "wb") as error:  # noqa: PTH123
+        process = start_process(
+            [COMMAND, *arguments],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=standard,
+            stderr=error,
+            env=make_environment(variables),
+        )
     written = tuple(_all_of(own) for own, _ in pairs)
     assert process.wait(PATIENCE_SECONDS) == 0, written
     return written[0], written[1]
@@ -84,16 +83,17 @@ def at_a_terminal(
 def in_a_pipe(folder: Path, *arguments: str, **variables: str) -> tuple[str, str]:
     """Run a command in a pipe; return what it wrote to standard output and error."""
     make_folder(folder)
-    done = subprocess.run(  # noqa: S603 - our own command
+    process = start_process(
         [COMMAND, *arguments],
         cwd=folder,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env=make_environment(variables),
-        timeout=PATIENCE_SECONDS,
-        check=True,
     )
-    return done.stdout.decode(), done.stderr.decode()
+    output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.wait() == 0, errors
+    return output.decode(), errors.decode()
 
 
 def _all_of(terminal: int) -> str:

@@ -363,23 +363,36 @@ os.fork = fork  # root has no limit that would do it
     assert ended.stderr.splitlines()[-1] == reason
 
 
+def reload_in_the_first_worker(folder: Path, first: str, later: str) -> ProgramEnded:
+    """Run a server whose first worker is told to read the configuration anew.
+
+    `first` is what it does then; `later` is what a worker does that comes after it.
+    """
+    serve = f"""
+say('{{"ready": true}}')
+if is_first("worker"):
+    send(signal.SIGHUP)
+    assert is_told("reload")
+{textwrap.indent(textwrap.dedent(first), "    ")}
+else:
+{textwrap.indent(textwrap.dedent(later), "    ")}
+"""
+    return run_supervised(serve, folder, load_again="return plan")
+
+
 def test_a_worker_that_cannot_read_the_new_configuration_gives_way_to_one_that_has_it(
     tmp_path: Path,
 ) -> None:
-    ended = run_supervised(
-        """
-        say('{"ready": true}')
-        if is_first("worker"):
-            send(signal.SIGHUP)
-            assert is_told("reload")
-            say('{"reloaded": false}')
-            assert is_told("retire")
-        else:
-            send(signal.SIGTERM)
-            assert is_told("stop")
-        """,
+    ended = reload_in_the_first_worker(
         tmp_path,
-        load_again="return plan",
+        """
+        say('{"reloaded": false}')
+        assert is_told("retire")
+        """,
+        """
+        send(signal.SIGTERM)
+        assert is_told("stop")
+        """,
     )
     assert ended.returncode == 0, ended.stderr
     names = ("configuration.reloaded", "worker.stopped", "worker.died")
@@ -387,18 +400,15 @@ def test_a_worker_that_cannot_read_the_new_configuration_gives_way_to_one_that_h
 
 
 def test_a_worker_that_dies_as_it_reads_the_new_configuration_is_replaced(tmp_path: Path) -> None:
-    ended = run_supervised(
+    ended = reload_in_the_first_worker(
+        tmp_path,
         """
-        say('{"ready": true}')
-        if is_first("worker"):
-            send(signal.SIGHUP)
-            assert is_told("reload")
-            os._exit(1)
+        os._exit(1)
+        """,
+        """
         send(signal.SIGTERM)
         assert is_told("stop")
         """,
-        tmp_path,
-        load_again="return plan",
     )
     assert ended.returncode == 0, ended.stderr
     names = ("configuration.reloaded", "worker.stopped", "worker.died")
@@ -412,20 +422,16 @@ def test_a_worker_that_dies_as_it_reads_the_new_configuration_is_replaced(tmp_pa
 def test_a_stop_is_not_held_up_by_a_worker_that_cannot_read_the_new_configuration(
     tmp_path: Path,
 ) -> None:
-    ended = run_supervised(
-        """
-        say('{"ready": true}')
-        if is_first("worker"):
-            send(signal.SIGHUP)
-            assert is_told("reload")
-            send(signal.SIGTERM)
-            assert is_told("stop")
-            say('{"reloaded": false}')
-        else:
-            control.recv(100)
-        """,
+    ended = reload_in_the_first_worker(
         tmp_path,
-        load_again="return plan",
+        """
+        send(signal.SIGTERM)
+        assert is_told("stop")
+        say('{"reloaded": false}')
+        """,
+        """
+        control.recv(100)
+        """,
     )
     assert ended.returncode == 0, ended.stderr
     assert list_events(ended, "worker.ready", "worker.killed") == ["worker.ready"]

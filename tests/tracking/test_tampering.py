@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
@@ -65,7 +66,7 @@ def changed_tokens(path: str) -> list[bytes]:
 
 def is_target(path: bytes) -> bool:
     """Whether a path can stand in a request at all (RFC 9112 section 3.2)."""
-    return path.startswith(b"/") and all(0x21 <= byte <= 0x7E for byte in path)
+    return re.fullmatch(rb"/[\x21-\x7e]*", path) is not None
 
 
 async def answers(harness: Harness, paths: Sequence[bytes]) -> list[bytes]:

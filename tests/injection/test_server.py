@@ -16,6 +16,7 @@ from tests.captured_logs import capture_logs
 from tests.certificates import make_certificate
 from tests.injection.conftest import ACCEPTED, MESSAGE, TRACKING, Connect, Harness, Start
 from tests.ports import find_free_ports
+from tests.processes import PATIENCE_SECONDS
 from tests.smtp_client import Client
 from tests.upstreams import Answer, ScriptedUpstream, say, stock_aiosmtpd
 from tests.waiting import until
@@ -72,6 +73,21 @@ async def test_replies_to_pipelined_commands_do_not_wait_for_an_acknowledgement(
             assert (await client.say(each)).startswith("250")
         in_turn.append(loop.time() - begun)
     assert min(together) < 0.03 + 5 * min(in_turn)
+
+
+# uvloop takes a client in one turn of the loop and makes its session in the next.
+@pytest.mark.parametrize("anyio_backend", ["uvloop"], indirect=True)
+async def test_a_client_that_was_just_taken_is_served_as_the_proxy_goes(start: Start) -> None:
+    harness = await start()
+    with socket.create_connection(("127.0.0.1", harness.proxy.port)) as client:
+        retiring = asyncio.create_task(harness.proxy.retire(PATIENCE_SECONDS))
+        await until(lambda: harness.proxy.has_sessions)
+        assert not retiring.done()
+        client.sendall(b"EHLO client.test\r\n")
+        client.setblocking(False)  # noqa: FBT003 - the standard library's
+        greeting = await asyncio.get_running_loop().sock_recv(client, 65_536)
+    assert greeting.startswith(b"220 ")
+    await retiring
 
 
 async def test_a_client_too_many_is_told_so_and_the_others_stay(start: Start) -> None:

@@ -1,11 +1,14 @@
 """What a front server may ask, what is logged of requests, and how a tracker goes."""
 
 import asyncio
+import socket
 from ipaddress import ip_network
 
 import pytest
 from tests.captured_logs import capture_logs
-from tests.tracking.conftest import Start
+from tests.processes import PATIENCE_SECONDS
+from tests.tracking.conftest import UVLOOP, Start
+from tests.waiting import until
 
 from msys_track.tracking.access_log import AccessLog
 from msys_track.tracking.hosts import Hosts
@@ -94,7 +97,8 @@ async def test_a_tracker_that_goes_gives_each_connection_one_more_answer(
     request = f"GET {click_path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
     writer.write(request)
     assert b"Connection: close" not in await reader.readuntil(b"\r\n\r\n")
-    harness.tracker.retire()
+    retiring = asyncio.create_task(harness.tracker.retire(PATIENCE_SECONDS))
+    await asyncio.sleep(0)
     with pytest.raises(OSError, match="onnect"):
         await asyncio.open_connection("127.0.0.1", harness.tracker.port)
     writer.write(request * 2)
@@ -102,7 +106,24 @@ async def test_a_tracker_that_goes_gives_each_connection_one_more_answer(
     assert b"Connection: close" not in first
     assert b"Connection: close" in second
     assert await reader.read() == b""
+    await retiring
     assert len(await harness.hits()) == 3
+
+
+@UVLOOP  # which takes a client in one turn of the loop and makes its connection in the next
+async def test_a_client_that_was_just_taken_has_its_answer_as_the_tracker_goes(
+    start: Start, click_path: str
+) -> None:
+    harness = await start()
+    with socket.create_connection(("127.0.0.1", harness.tracker.port)) as client:
+        retiring = asyncio.create_task(harness.tracker.retire(PATIENCE_SECONDS))
+        await until(lambda: harness.tracker.connection_count)
+        assert not retiring.done()
+        client.sendall(f"GET {click_path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        client.setblocking(False)  # noqa: FBT003 - the standard library's
+        answer = await asyncio.get_running_loop().sock_recv(client, 65_536)
+    assert answer.startswith(b"HTTP/1.1 302 ")
+    await retiring
 
 
 async def test_a_front_that_hides_the_readers_is_told_once(

@@ -30,6 +30,7 @@ log = event_logger(__name__)
 
 _BACKLOG = 1024
 _LONGEST_SWEEP_SECONDS: Final = 1.0
+_SESSIONS_END_SECONDS: Final = 0.1
 
 
 class Proxy:
@@ -91,8 +92,17 @@ class Proxy:
         """How many clients there are."""
         return len(self._shared.sessions)
 
-    def stop_listening(self) -> None:
-        """Take no more clients; those that are there go on."""
+    async def retire(self, patience_seconds: float) -> None:
+        """Take no more clients; let those that are there go on until they leave."""
+        self._stop_listening()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_seconds):
+                # A client that was just taken has a session in the loop's next turns only.
+                await asyncio.sleep(_SESSIONS_END_SECONDS)
+                while self.has_sessions:  # noqa: ASYNC110 - it is no event for anybody else
+                    await asyncio.sleep(_SESSIONS_END_SECONDS)
+
+    def _stop_listening(self) -> None:
         for server in self._servers:
             server.close()
 
@@ -110,7 +120,7 @@ class Proxy:
 
         It cuts off what is not finished after `drain_seconds`; those clients will send again.
         """
-        self.stop_listening()
+        self._stop_listening()
         shared = self._shared
         shared.closing.set()
         for arrival in tuple(shared.arrivals):

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -41,7 +41,6 @@ Loaded: TypeAlias = tuple[Configuration, Dispatcher]
 """A configuration with a proxy, and the rewriter that was made of it."""
 
 _BEAT_SECONDS: Final = 1.0
-_SESSIONS_END_SECONDS: Final = 0.1
 
 
 def supervise_proxy(
@@ -207,7 +206,7 @@ async def _obey(
                 listener.reload_access()
             channel.report(reloaded=again is not None)
         else:
-            retired = asyncio.create_task(_retire(listener, drain_seconds))
+            retired = asyncio.create_task(listener.retire(drain_seconds))
             retired.add_done_callback(lambda _: orders.put_nowait("stop"))
 
 
@@ -228,12 +227,3 @@ def _make_record(read: Configuration) -> Callable[[socket.socket], None] | None:
     if not _logs_events(read):
         return None
     return partial(serve_recorder, make_recorder(read, read.events.close_timeout_seconds))
-
-
-async def _retire(listener: server.Proxy, patience_seconds: float) -> None:
-    """Let clients go on until they leave: others take new ones meanwhile."""
-    listener.stop_listening()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(patience_seconds):
-            while listener.has_sessions:  # noqa: ASYNC110 - it is no event for anybody else
-                await asyncio.sleep(_SESSIONS_END_SECONDS)

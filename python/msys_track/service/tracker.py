@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -32,7 +32,6 @@ from msys_track.tracking import server
 log = event_logger(__name__)
 
 _BEAT_SECONDS: Final = 1.0
-_CONNECTIONS_END_SECONDS: Final = 0.05
 # One that stands still has a defect: a tracker waits for nothing.
 _HANG_SECONDS: Final = 60.0
 # The parts of the time that stopping may take: for requests under way, for the log of hits, and
@@ -177,16 +176,5 @@ async def serve_worker(
                     listener.look_at_files()
                 channel.report(reloaded=again is not None)
             else:
-                retired = running_loop.create_task(
-                    _retire(listener, _REQUESTS_SHARE * stop_seconds)
-                )
+                retired = running_loop.create_task(listener.retire(_REQUESTS_SHARE * stop_seconds))
                 retired.add_done_callback(lambda _: orders.put_nowait("stop"))
-
-
-async def _retire(listener: server.Tracker, patience_seconds: float) -> None:
-    """Let clients have one more answer each: others take new ones meanwhile."""
-    listener.retire()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(patience_seconds):
-            while listener.connection_count:  # noqa: ASYNC110 - it is no event for anybody else
-                await asyncio.sleep(_CONNECTIONS_END_SECONDS)

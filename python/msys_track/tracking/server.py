@@ -5,6 +5,7 @@ redirects are most of what a tracker does (`docs/tracker.md`).
 """
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -33,6 +34,7 @@ log = event_logger(__name__)
 _BACKLOG: Final = 1_024
 # One sweep looks at all time-outs: a timer for each request would cost more than the request.
 _LONGEST_SWEEP_SECONDS: Final = 1.0
+_CONNECTIONS_END_SECONDS: Final = 0.05
 # So many requests, all from this machine, are no accident.
 _ENOUGH_REQUESTS: Final = 100
 
@@ -100,10 +102,16 @@ class Tracker:
             if keys is self._keys:  # else `use` has made another one, of the same files
                 self._service.switch(keys, keys_by_host, path)
 
-    def retire(self) -> None:
-        """Take no new clients: others do; those that are there have one more answer."""
+    async def retire(self, patience_seconds: float) -> None:
+        """Take no more clients; let those that are there have one more answer each."""
         self._stop_listening()
         self._service.is_retiring = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_seconds):
+                # A client that was just taken is a connection in the loop's next turns only.
+                await asyncio.sleep(_CONNECTIONS_END_SECONDS)
+                while self.connection_count:  # noqa: ASYNC110 - it is no event for anybody else
+                    await asyncio.sleep(_CONNECTIONS_END_SECONDS)
 
     async def close(self, patience_seconds: float | None = None) -> None:
         """Stop listening, and let requests under way finish.

@@ -103,10 +103,11 @@ class Bars:
         if self._asserted and missed:
             pytest.fail("\n".join(["missed:", *missed]), pytrace=False)
 
-    def at_most(self, what: str, measured: float, most: float) -> None:
-        """Fail in a run with `--bars` where something took more microseconds than it may."""
+    def at_most(self, what: str, measured: float, most: float, unit: str = "µs") -> None:
+        """Fail in a run with `--bars` where something took more than it may."""
         if self._asserted and measured > most:
-            pytest.fail(f"missed: {what}: {measured:.1f} µs, the bar is {most} µs", pytrace=False)
+            text = f"missed: {what}: {measured:.2f} {unit}, the bar is {most:g} {unit}"
+            pytest.fail(text, pytrace=False)
 
 
 def _name_version(peer: str) -> str:

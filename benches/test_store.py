@@ -140,7 +140,7 @@ def measure(benchmark: Benchmark, report: Report, bars: Bars, path: Path, events
         bars.at_most(what, took[what] * 1e6, ENOUGH_MICROSECONDS)
     for what, seconds in asked.items():
         bars.at_most(what, seconds * 1e6, ENOUGH_MICROSECONDS)
-    bars.at_most("writing at the end, of an empty store's time", empty / full, 1 / 0.8)
+    bars.at_most("writing at the end, over an empty store's time", empty / full, 1 / 0.8, "times")
     bars.at_most("a line of `events list`", 1e6 / lines, 1e6 / 300_000)
 
 

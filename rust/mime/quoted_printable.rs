@@ -271,6 +271,7 @@ mod tests {
         assert_eq!(raw(&decoded, 4, 5), 104..107);
         assert_eq!(raw(&decoded, 10, 10), 115..115);
         assert_eq!(raw(&decoded, 15, 15), 120..120);
+        assert_eq!(raw(&decoded, 20, 21), 120..120, "behind the part's end");
         assert_eq!(raw(&decode(b""), 0, 0), 0..0);
     }
 

@@ -70,11 +70,10 @@ class InThreads:
 
     def seconds(self, times: int) -> float:
         """Run for long in all threads together; the seconds for `times` of these runs."""
-        each = times * SHARES
         started = time.perf_counter()
-        for done in [self.pool.submit(self._repeat, each) for _ in range(THREADS)]:
+        for done in [self.pool.submit(self._repeat, times * SHARES) for _ in range(THREADS)]:
             done.result()
-        return (time.perf_counter() - started) * times / (each * THREADS)
+        return (time.perf_counter() - started) / (SHARES * THREADS)
 
     def _repeat(self, times: int) -> None:
         for _ in range(times):
